@@ -1,0 +1,2 @@
+import type { Crypto } from '@norc/protocol/crypto';
+export type C = Crypto;

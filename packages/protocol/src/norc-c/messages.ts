@@ -1,0 +1,202 @@
+import { LIMITS } from '../base/index.ts';
+import {
+  type Infer,
+  bool,
+  bytes,
+  choice,
+  conversationId,
+  deviceId,
+  domain,
+  fixedBytes,
+  labelSchema,
+  list,
+  logEntrySchema,
+  messageId,
+  mlsBytes,
+  optional,
+  struct,
+  text,
+  uint,
+  userAddress,
+} from '../wire/index.ts';
+
+/**
+ * Bodies of the messages between a device and its home server (spec/norc-c section 3),
+ * by the names of spec/registry/message-types.json. Times are milliseconds since 1970.
+ */
+
+const document = bytes(LIMITS.documentBytesMax);
+const cursor = struct({ conversation: conversationId(), seq: uint() });
+const claimedPackage = struct({ user: userAddress(), device_id: deviceId(), key_package: mlsBytes });
+const USERS_PER_REQUEST_MAX = 100;
+const DEVICES_PER_LIST_MAX = 64;
+
+/** Server's first frame: a fresh challenge, and its time so that the device learns its own offset. */
+export const authRequest = struct({ challenge: fixedBytes(32), server_time: uint() });
+
+/** Signature over the device proof of spec/handshake section 6. */
+export const authResponse = struct({ device_id: deviceId(), timestamp: uint(), signature: fixedBytes(64) });
+
+export const authResult = struct({
+  user: userAddress(),
+  device_id: deviceId(),
+  server_time: uint(),
+  /** One-time KeyPackages left on the server. */
+  key_stock: uint(),
+});
+
+/** Spends a one-time enrolment code. The signature is a registration proof by the new device key (spec/handshake section 6). */
+export const deviceRegister = struct({
+  user: userAddress(),
+  code: fixedBytes(16),
+  device_id: deviceId(),
+  name: text(LIMITS.deviceNameBytesMax),
+  public_key: fixedBytes(32),
+  timestamp: uint(),
+  signature: fixedBytes(64),
+});
+
+/** `already_registered`: the same device repeats a registration whose answer it lost. */
+export const deviceRegistered = struct({
+  status: choice(['registered', 'already_registered']),
+  device_certificate: document,
+  issuer_certificate: document,
+});
+
+export const deviceRevoke = struct({ device_id: deviceId() });
+export const deviceListRequest = struct({});
+
+/** Own devices of the asking user; also pushed when the list changes. */
+export const deviceList = struct({
+  devices: list(
+    struct({ device_id: deviceId(), name: text(LIMITS.deviceNameBytesMax), enrolled_at: uint(), revoked: bool() }),
+    DEVICES_PER_LIST_MAX,
+  ),
+});
+
+/** An MLS PrivateMessage; label, conversation and message id are in its authenticated data. */
+export const messageSend = struct({ conversation: conversationId(), body: mlsBytes });
+
+/**
+ * `queued`: the home server holds it durably. `sent`: the hub ordered it at `seq`.
+ * `refused`: it will not be ordered; `code` says why.
+ */
+export const messageAck = struct({
+  conversation: conversationId(),
+  message_id: messageId(),
+  state: choice(['queued', 'sent', 'refused']),
+  seq: optional(uint()),
+  code: optional(uint(65535)),
+});
+
+export const logEntries = struct({
+  conversation: conversationId(),
+  hub: domain(),
+  label: labelSchema,
+  head_seq: uint(),
+  entries: list(logEntrySchema, LIMITS.entriesPerFrameMax),
+});
+
+/** The device holds everything up to `seq` of each named conversation. No answer. */
+export const cursorAck = struct({ cursors: list(cursor, 256) });
+
+/** How far the devices of other participants have come. Pushed. */
+export const deliveryUpdate = struct({
+  updates: list(struct({ conversation: conversationId(), user: userAddress(), seq: uint() }), 256),
+});
+
+/**
+ * Starts a conversation: the first commit (which adds everybody), its Welcome, and
+ * the GroupInfo after it with the ratchet tree. The creator's server becomes the hub.
+ */
+export const conversationCreate = struct({
+  conversation: conversationId(),
+  label: labelSchema,
+  message_id: messageId(),
+  commit: mlsBytes,
+  welcome: mlsBytes,
+  group_info: mlsBytes,
+});
+
+/**
+ * A commit for the current epoch; `group_info` (after the commit) when it adds an
+ * organisation's first device. Its fate shows in the log: the entry with this
+ * message id, or another commit of the same epoch.
+ */
+export const commitSubmit = struct({
+  conversation: conversationId(),
+  message_id: messageId(),
+  commit: mlsBytes,
+  welcome: optional(mlsBytes),
+  group_info: optional(mlsBytes),
+});
+
+export const logRequest = struct({ conversation: conversationId(), after: uint() });
+
+/** KeyPackages of every device of the named users, to start or widen a conversation. */
+export const keyRequest = struct({ users: list(userAddress(), USERS_PER_REQUEST_MAX) });
+
+/** A user in `unavailable` does not exist, has no device, or is none that the requester may know of: one answer. */
+export const keyResponse = struct({
+  packages: list(claimedPackage, USERS_PER_REQUEST_MAX * 8),
+  unavailable: list(userAddress(), USERS_PER_REQUEST_MAX),
+});
+
+export const keyPublish = struct({
+  packages: list(mlsBytes, LIMITS.keyPackagesPerDeviceMax),
+  last_resort: optional(mlsBytes),
+});
+
+/** Stock of one-time KeyPackages: the answer to key_publish, and pushed when it runs low. */
+export const keyStock = struct({ count: uint() });
+
+export const orgRequest = struct({ domain: domain() });
+
+/** The trust certificate that the device's own organisation issued for `domain`, so that the device verifies it itself. */
+export const orgResponse = struct({
+  domain: domain(),
+  level: choice(['untrusted', 'basic', 'verified', 'classified', 'nato']),
+  trust_certificate: optional(document),
+  issuer_certificate: optional(document),
+});
+
+export const timeSync = struct({ server_time: optional(uint()) });
+
+/** A new key exchange inside the session (spec/handshake section 7). */
+export const sessionKeyExchange = struct({
+  step: choice(['offer', 'accept', 'confirm']),
+  nonce: optional(fixedBytes(16)),
+  ephemeral_pub: optional(fixedBytes(32)),
+  pq_pub: optional(fixedBytes(1184)),
+  pq_ciphertext: optional(fixedBytes(1088)),
+});
+
+/** Every NORC-C frame body by its type name. */
+export const NORC_C_SCHEMAS = {
+  auth_request: authRequest,
+  auth_response: authResponse,
+  auth_result: authResult,
+  device_register: deviceRegister,
+  device_registered: deviceRegistered,
+  device_revoke: deviceRevoke,
+  device_list_request: deviceListRequest,
+  device_list: deviceList,
+  message_send: messageSend,
+  message_ack: messageAck,
+  log_entries: logEntries,
+  cursor_ack: cursorAck,
+  delivery_update: deliveryUpdate,
+  conversation_create: conversationCreate,
+  commit_submit: commitSubmit,
+  log_request: logRequest,
+  key_request: keyRequest,
+  key_response: keyResponse,
+  key_publish: keyPublish,
+  key_stock: keyStock,
+  org_request: orgRequest,
+  org_response: orgResponse,
+  time_sync: timeSync,
+  session_key_exchange: sessionKeyExchange,
+} as const;
+
+export type NorcCBody<Name extends keyof typeof NORC_C_SCHEMAS> = Infer<(typeof NORC_C_SCHEMAS)[Name]>;
