@@ -12,7 +12,10 @@ const CHECKS = {
     [bin('biome'), 'ci', '.'],
   ],
   format: [[bin('biome'), 'check', '--write', '.']],
-  generate: [[process.execPath, 'tools/generate-registry.mjs']],
+  generate: [
+    [process.execPath, 'tools/generate-registry.mjs'],
+    [process.execPath, 'tests/spec/registry-tables.ts'],
+  ],
 };
 
 export function runCheck(name, stdio = 'inherit') {

@@ -13,6 +13,9 @@ const { types } = read('message-types');
 const { levels, labels, permissions } = read('levels');
 const { suites } = read('suites');
 const { limits } = read('limits');
+const { evidence } = read('trust-evidence');
+const { reasons } = read('trust-reasons');
+const { types: auditTypes } = read('audit-types');
 
 const lines = ['// Generated from spec/registry by `npm run generate`. Do not edit.', ''];
 const table = (name, entries) => {
@@ -46,6 +49,19 @@ table(
 lines.push('export type Label = keyof typeof LABELS;', '');
 lines.push(`export const PERMISSIONS = [${permissions.map(quote).join(', ')}] as const;`);
 lines.push('export type Permission = (typeof PERMISSIONS)[number];', '');
+table(
+  'EVIDENCE',
+  evidence.map(({ meaning: _, ...e }) => row(e.name, e)),
+);
+lines.push('export type EvidenceKind = keyof typeof EVIDENCE;', '');
+table(
+  'TRUST_REASONS',
+  reasons.map((r) => row(r.name, r)),
+);
+lines.push('export type TrustReason = keyof typeof TRUST_REASONS;', '');
+lines.push('/** What the audit log records. */', 'export const AUDIT_TYPES = [');
+for (const { name } of auditTypes) lines.push(`  ${quote(name)},`);
+lines.push('] as const;', 'export type AuditType = (typeof AUDIT_TYPES)[number];', '');
 table(
   'SUITES',
   suites.map((s) => row(s.name, { ...s, id: Number.parseInt(s.id, 16) })),

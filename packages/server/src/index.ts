@@ -1,1 +1,6 @@
-export {};
+export * from './config/index.ts';
+export * from './identity/organisation.ts';
+export type { NodeLog, OrgNode } from './org-node.ts';
+export { type RunningServer, SERVER_VERSION, type ServerOptions, startServer } from './server.ts';
+export { StorageError } from './storage/port.ts';
+export { ListenError, TlsIdentityError } from './transport/index.ts';

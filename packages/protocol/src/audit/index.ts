@@ -1,1 +1,3 @@
-export {};
+export * from './entry.ts';
+export * from './lines.ts';
+export * from './verify.ts';

@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { fromBase64, fromBase64Url, fromHex, toBase64, toBase64Url, toHex, utf8 } from './index.ts';
+import {
+  compareBytes,
+  concatBytes,
+  fromBase64,
+  fromBase64Url,
+  fromHex,
+  sameBytes,
+  toBase64,
+  toBase64Url,
+  toHex,
+  zeroBytes,
+} from './index.ts';
 
 const anyBytes = fc.uint8Array({ maxLength: 300 });
 
@@ -19,18 +30,27 @@ test('text forms of bytes agree with the platform and come back', () => {
   );
 });
 
-test('text that no encoder gives is refused', () => {
+test('[CONV-1] text that no encoder gives is refused', () => {
   for (const text of ['A', 'AB=', 'AA==', 'A-', 'AA\n', 'AAF', 'é', 'AA+A'])
     assert.equal(fromBase64Url(text), undefined, text);
   for (const text of ['AA', 'AA=', 'AB==', 'A===', '====', 'AA==AA==']) assert.equal(fromBase64(text), undefined, text);
   for (const text of ['0', 'zz', '0x']) assert.equal(fromHex(text), undefined, text);
 });
 
-test('utf8 agrees with the platform and refuses a lone surrogate', () => {
+test('comparison is that of the platform', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'grapheme' }), (text) =>
-      assert.deepEqual(utf8(text), Uint8Array.from(Buffer.from(text))),
-    ),
+    fc.property(anyBytes, anyBytes, (a, b) => {
+      assert.equal(Math.sign(compareBytes(a, b)), Buffer.compare(a, b));
+      assert.equal(sameBytes(a, b), Buffer.compare(a, b) === 0);
+      assert.ok(sameBytes(a, a.slice()));
+    }),
   );
-  assert.throws(() => utf8('\ud800'));
+});
+
+test('joining and wiping', () => {
+  assert.deepEqual(concatBytes(), new Uint8Array());
+  const parts = [Uint8Array.of(1, 2), new Uint8Array(), Uint8Array.of(3)];
+  assert.deepEqual(concatBytes(...parts), Uint8Array.of(1, 2, 3));
+  zeroBytes(...parts);
+  assert.deepEqual(parts, [new Uint8Array(2), new Uint8Array(), new Uint8Array(1)]);
 });

@@ -1,4 +1,4 @@
-import { InvariantError } from './result.ts';
+import { decodeUtf8 } from './utf8.ts';
 
 /** Joins byte strings in order. */
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
@@ -40,34 +40,59 @@ export function zeroBytes(...secrets: readonly Uint8Array[]): void {
 
 const HEX = '0123456789abcdef';
 
+const HEX_PAIRS = Array.from({ length: 256 }, (_, byte) => `${HEX[byte >> 4]}${HEX[byte & 15]}`);
+
 export function toHex(bytes: Uint8Array): string {
   let text = '';
-  for (const byte of bytes) text += (HEX[byte >> 4] as string) + (HEX[byte & 15] as string); // nibbles index HEX
+  for (let i = 0; i < bytes.length; i += 1) text += HEX_PAIRS[bytes[i] as number] as string; // a byte indexes 256 pairs
   return text;
 }
 
 /** Lower- or upper-case hexadecimal; `undefined` when the text is not hexadecimal of even length. */
 export function fromHex(text: string): Uint8Array | undefined {
-  if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return undefined;
+  if (text.length % 2 !== 0) return undefined;
   const bytes = new Uint8Array(text.length / 2);
-  for (let i = 0; i < bytes.length; i += 1) bytes[i] = Number.parseInt(text.slice(2 * i, 2 * i + 2), 16);
+  for (let i = 0; i < bytes.length; i += 1) {
+    const byte = (hexDigit(text.charCodeAt(2 * i)) << 4) | hexDigit(text.charCodeAt(2 * i + 1));
+    if (byte < 0) return undefined;
+    bytes[i] = byte;
+  }
   return bytes;
 }
 
+/** -1 for any other character: it stays negative through the shift and the or. */
+function hexDigit(unit: number): number {
+  if (unit >= 48 && unit <= 57) return unit - 48;
+  if (unit >= 97 && unit <= 102) return unit - 87;
+  return unit >= 65 && unit <= 70 ? unit - 55 : -1;
+}
+
+const PAD = 61; // '='
 const B64 = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
 const B64URL = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_';
+const LETTERS_STD = letterCodes(B64);
+const LETTERS_URL = letterCodes(B64URL);
 
-function encodeBase64(bytes: Uint8Array, alphabet: string, pad: boolean): string {
-  let text = '';
+function letterCodes(alphabet: string): Uint8Array {
+  return Uint8Array.from(alphabet, (letter) => letter.charCodeAt(0));
+}
+
+function encodeBase64(bytes: Uint8Array, alphabet: Uint8Array, pad: boolean): string {
+  const rest = bytes.length % 3;
+  const whole = bytes.length - rest;
+  const text = new Uint8Array((whole / 3) * 4 + (rest === 0 ? 0 : 4));
+  let at = 0;
   for (let i = 0; i < bytes.length; i += 3) {
-    const left = bytes.length - i;
     const group = ((bytes[i] ?? 0) << 16) | ((bytes[i + 1] ?? 0) << 8) | (bytes[i + 2] ?? 0);
-    for (let k = 0; k < 4; k += 1) {
-      if (k <= left) text += alphabet[(group >> (18 - 6 * k)) & 63];
-      else if (pad) text += '=';
-    }
+    text[at] = alphabet[group >> 18] ?? 0;
+    text[at + 1] = alphabet[(group >> 12) & 63] ?? 0;
+    text[at + 2] = alphabet[(group >> 6) & 63] ?? 0;
+    text[at + 3] = alphabet[group & 63] ?? 0;
+    at += 4;
   }
-  return text;
+  const surplus = rest === 0 ? 0 : 3 - rest; // letters that stand for no byte
+  if (pad) text.fill(PAD, at - surplus);
+  return decodeUtf8(text, 0, pad ? at : at - surplus) as string; // the letters are ASCII
 }
 
 const DECODE_STD = decodeTable(B64);
@@ -104,7 +129,7 @@ function decodeBase64(text: string, table: Int8Array): Uint8Array | undefined {
 
 /** Base64url without padding (RFC 4648 section 5): NORC's text form of bytes. */
 export function toBase64Url(bytes: Uint8Array): string {
-  return encodeBase64(bytes, B64URL, false);
+  return encodeBase64(bytes, LETTERS_URL, false);
 }
 
 export function fromBase64Url(text: string): Uint8Array | undefined {
@@ -113,28 +138,10 @@ export function fromBase64Url(text: string): Uint8Array | undefined {
 
 /** Standard base64 with padding (RFC 4648 section 4): only in 1.x hellos. */
 export function toBase64(bytes: Uint8Array): string {
-  return encodeBase64(bytes, B64, true);
+  return encodeBase64(bytes, LETTERS_STD, true);
 }
 
 export function fromBase64(text: string): Uint8Array | undefined {
   if (text.length % 4 !== 0) return undefined;
   return decodeBase64(text.replace(/={1,2}$/, ''), DECODE_STD);
-}
-
-/** UTF-8 of a well-formed string; throws on a lone surrogate, which has no UTF-8 form. */
-export function utf8(text: string): Uint8Array {
-  const bytes: number[] = [];
-  for (const character of text) {
-    const point = character.codePointAt(0) as number; // a string iterator never yields an empty string
-    if (point >= 0xd800 && point <= 0xdfff) throw new InvariantError('text holds a lone surrogate');
-    pushCodePoint(bytes, point);
-  }
-  return Uint8Array.from(bytes);
-}
-
-function pushCodePoint(bytes: number[], point: number): void {
-  if (point < 0x80) bytes.push(point);
-  else if (point < 0x800) bytes.push(0xc0 | (point >> 6), 0x80 | (point & 63));
-  else if (point < 0x10000) bytes.push(0xe0 | (point >> 12), 0x80 | ((point >> 6) & 63), 0x80 | (point & 63));
-  else bytes.push(0xf0 | (point >> 18), 0x80 | ((point >> 12) & 63), 0x80 | ((point >> 6) & 63), 0x80 | (point & 63));
 }

@@ -39,12 +39,17 @@ export const ERRORS = {
   transcript_mismatch: { code: 4004, retryable: false, meaning: 'The two sides do not agree on the transcript.' },
   commit_invalid: { code: 4005, retryable: false, meaning: 'An MLS commit or proposal is not well formed, not by a member, or against policy.' },
   credential_invalid: { code: 4006, retryable: false, meaning: 'An MLS credential does not chain to the pinned organisation root key.' },
+  message_rejected: { code: 4007, retryable: false, meaning: 'An MLS application message is not authentic, was seen before, or its key is gone.' },
   not_trusted: { code: 5001, retryable: false, meaning: 'No trust certificate is in force between the two organisations.' },
   trust_expired: { code: 5002, retryable: false, meaning: 'The trust certificate is outside its dates.' },
   trust_revoked: { code: 5003, retryable: false, meaning: 'The trust certificate was revoked.' },
   insufficient_trust: { code: 5004, retryable: false, meaning: 'The trust level or its permissions do not allow this.' },
   trust_stale: { code: 5005, retryable: true, meaning: 'Trust data is older than the policy allows; it waits.' },
   evidence_rejected: { code: 5006, retryable: false, meaning: 'Evidence for a trust request did not verify.' },
+  exchange_expired: { code: 5007, retryable: false, meaning: 'The trust exchange, or its challenge, is past its time; start a new one.' },
+  trust_declined: { code: 5008, retryable: false, meaning: 'The other organisation declined the trust request.' },
+  revocation_gap: { code: 5009, retryable: true, meaning: 'Revocations of this issuer are missing before this one.' },
+  revocation_fork: { code: 5010, retryable: false, meaning: 'A revocation does not extend the issuer\'s chain that this side holds.' },
   no_route: { code: 5201, retryable: true, meaning: 'The other organisation\'s server cannot be reached.' },
   ttl_expired: { code: 5202, retryable: false, meaning: 'The hop count or the message\'s time ran out.' },
   loop: { code: 5203, retryable: false, meaning: 'The route names a server twice.' },
@@ -112,6 +117,7 @@ export const MESSAGE_TYPES = {
   trust_decision: 0xa4,
   trust_acknowledgment: 0xa5,
   trust_revoke_ack: 0xa6,
+  trust_status: 0xa7,
   ping: 0xf0,
   pong: 0xf1,
   error: 0xff,
@@ -122,9 +128,9 @@ export type MessageTypeName = keyof typeof MESSAGE_TYPES;
 export const LEVELS = {
   untrusted: { name: 'untrusted', rank: 0 },
   basic: { name: 'basic', rank: 1, lifeDaysMax: 365, deviceLifeDaysMax: 365, revocationSecondsMax: 120, epochMessagesMax: 500, epochsRetained: 4, forwardRatchetMax: 1000 },
-  verified: { name: 'verified', rank: 2, lifeDaysMax: 180, deviceLifeDaysMax: 270, revocationSecondsMax: 90, epochMessagesMax: 200, epochsRetained: 2, forwardRatchetMax: 500 },
-  classified: { name: 'classified', rank: 3, lifeDaysMax: 90, deviceLifeDaysMax: 90, revocationSecondsMax: 60, epochMessagesMax: 1, epochsRetained: 1, forwardRatchetMax: 32 },
-  nato: { name: 'nato', rank: 4, lifeDaysMax: 90, deviceLifeDaysMax: 60, revocationSecondsMax: 60, epochMessagesMax: 1, epochsRetained: 1, forwardRatchetMax: 32 },
+  verified: { name: 'verified', rank: 2, scoreMin: 70, lifeDaysMax: 180, deviceLifeDaysMax: 270, revocationSecondsMax: 90, epochMessagesMax: 200, epochsRetained: 2, forwardRatchetMax: 500 },
+  classified: { name: 'classified', rank: 3, scoreMin: 85, lifeDaysMax: 90, deviceLifeDaysMax: 90, revocationSecondsMax: 60, epochMessagesMax: 1, epochsRetained: 1, forwardRatchetMax: 32 },
+  nato: { name: 'nato', rank: 4, scoreMin: 85, lifeDaysMax: 90, deviceLifeDaysMax: 60, revocationSecondsMax: 60, epochMessagesMax: 1, epochsRetained: 1, forwardRatchetMax: 32 },
 } as const;
 
 export type TrustLevel = keyof typeof LEVELS;
@@ -144,6 +150,87 @@ export type Label = keyof typeof LABELS;
 
 export const PERMISSIONS = ['message_relay', 'user_discovery', 'presence', 'file_transfer', 'voice_calls', 'media_relay', 'archive_sync'] as const;
 export type Permission = (typeof PERMISSIONS)[number];
+
+export const EVIDENCE = {
+  domain_proof: { name: 'domain_proof', basic: 'required', verified: 'required', classified: 'required', nato: 'required' },
+  key_proof: { name: 'key_proof', basic: 'required', verified: 'required', classified: 'required', nato: 'required' },
+  organisation_identity: { name: 'organisation_identity', basic: 'none', verified: 'required', classified: 'required', nato: 'required' },
+  pki_chain: { name: 'pki_chain', basic: 'none', verified: 'none', classified: 'required', nato: 'required' },
+  device_attestation: { name: 'device_attestation', basic: 'none', verified: 'optional', classified: 'required', nato: 'required' },
+  officer_approval: { name: 'officer_approval', basic: 'none', verified: 'none', classified: 'required', nato: 'required' },
+  post_quantum_signature: { name: 'post_quantum_signature', basic: 'none', verified: 'none', classified: 'optional', nato: 'required' },
+  recommendation: { name: 'recommendation', basic: 'optional', verified: 'optional', classified: 'optional', nato: 'optional' },
+  compliance: { name: 'compliance', basic: 'optional', verified: 'optional', classified: 'optional', nato: 'optional' },
+} as const;
+
+export type EvidenceKind = keyof typeof EVIDENCE;
+
+export const TRUST_REASONS = {
+  blocked: { number: 1, name: 'blocked', code: 'not_trusted', meaning: 'The policy blocks this organisation.' },
+  none_given: { number: 2, name: 'none_given', code: 'not_trusted', meaning: 'This organisation gave the other no trust certificate.' },
+  none_received: { number: 3, name: 'none_received', code: 'not_trusted', meaning: 'The other organisation gave this one no trust certificate.' },
+  revoked: { number: 4, name: 'revoked', code: 'trust_revoked', meaning: 'The newest certificate of one direction was revoked by its issuer.' },
+  condition_failed: { number: 5, name: 'condition_failed', code: 'trust_revoked', meaning: 'A condition of the newest certificate of one direction passed its deadline unmet, and revokes.' },
+  expired: { number: 6, name: 'expired', code: 'trust_expired', meaning: 'The newest certificate of one direction, or a server certificate behind it, has ended.' },
+  not_yet_valid: { number: 7, name: 'not_yet_valid', code: 'trust_expired', meaning: 'The newest certificate of one direction has not begun.' },
+  suspended: { number: 8, name: 'suspended', code: 'trust_revoked', meaning: 'The newest certificate of one direction is suspended by its issuer.' },
+  keys_differ: { number: 9, name: 'keys_differ', code: 'not_trusted', meaning: 'The two directions name different root keys.' },
+  stale: { number: 10, name: 'stale', code: 'trust_stale', meaning: 'The other organisation has not confirmed its revocations for longer than the policy allows.' },
+  permission: { number: 11, name: 'permission', code: 'insufficient_trust', meaning: 'The certificate does not grant this permission.' },
+  label: { number: 12, name: 'label', code: 'label_not_allowed', meaning: 'The label needs a higher level than the lower of the two directions.' },
+  nato: { number: 13, name: 'nato', code: 'label_not_allowed', meaning: 'The label needs both organisations to hold nato-capable certificates.' },
+  size: { number: 14, name: 'size', code: 'too_large', meaning: 'The entry is over the certificate\'s size limit.' },
+} as const;
+
+export type TrustReason = keyof typeof TRUST_REASONS;
+
+/** What the audit log records. */
+export const AUDIT_TYPES = [
+  'log_started',
+  'server_started',
+  'server_stopped',
+  'server_key_changed',
+  'config_changed',
+  'policy_changed',
+  'admin_action',
+  'user_added',
+  'user_removed',
+  'enrolment_created',
+  'enrolment_refused',
+  'device_registered',
+  'device_refused',
+  'device_revoked',
+  'key_packages_claimed',
+  'trust_requested',
+  'trust_request_received',
+  'trust_evidence_checked',
+  'trust_approved',
+  'trust_declined',
+  'trust_exchange_failed',
+  'trust_established',
+  'trust_renewed',
+  'trust_expired',
+  'trust_condition_acted',
+  'revocation_issued',
+  'revocation_received',
+  'revocation_acknowledged',
+  'revocation_rejected',
+  'trust_stale',
+  'link_opened',
+  'link_closed',
+  'link_refused',
+  'downgrade_refused',
+  'protocol_violation',
+  'relay_refused',
+  'lookup_refused',
+  'routing_summary',
+  'conversation_created',
+  'conversation_frozen',
+  'member_removed',
+  'clock_adjusted',
+  'storage_fault',
+] as const;
+export type AuditType = (typeof AUDIT_TYPES)[number];
 
 export const SUITES = {
   hybrid_chacha20_blake3: { id: 257, name: 'hybrid_chacha20_blake3', signature: 'ed25519', kem: 'x25519+ml-kem-768', aead: 'chacha20-poly1305', hash: 'blake3', status: 'active' },
@@ -191,10 +278,28 @@ export const LIMITS = {
   entriesPerFrameMax: 64,
   /** Log entries sent to a device session before it acknowledges. */
   unackedEntriesMax: 512,
+  /** The part of unackedEntriesMax that one conversation may hold. */
+  unackedEntriesPerConversationMax: 256,
+  /** Ceiling of the first wait before a retry. */
+  retryDelayMillisecondsMin: 250,
+  /** Ceiling of every later wait before a retry. */
+  retryDelayMillisecondsMax: 30000,
+  /** Failures in a row before requests to a peer fail at once. */
+  breakerFailuresMax: 3,
+  /** How long a relayed message id is remembered at least. */
+  relayCacheMillisecondsMin: 600000,
+  /** How long a relayed message id is remembered at most. */
+  relayCacheMillisecondsMax: 86400000,
+  /** Requests of one device session that wait for a reply. */
+  requestsOutstandingMax: 256,
+  /** How long a request waits for its reply. */
+  requestMillisecondsMax: 30000,
+  /** Times that a device rebuilds a commit that lost its epoch. */
+  commitAttemptsMax: 8,
   /** One log entry's bytes, its Welcome not counted. */
-  entryBytesMax: 3145728,
+  entryBytesMax: 3000000,
   /** One MLS message, Welcome or GroupInfo. */
-  mlsMessageBytesMax: 3145728,
+  mlsMessageBytesMax: 3000000,
   /** A device's name, in UTF-8. */
   deviceNameBytesMax: 128,
   /** A signed document in canonical JSON. */

@@ -58,7 +58,10 @@ export interface MlKem768 {
 export interface Ed25519 {
   keyPair(random: RandomBytes): KeyPair;
   sign(privateKey: Uint8Array, message: Uint8Array): Uint8Array;
+  /** Strict: a key or an R of small order, and a non-canonical key, never verify. */
   verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
+  /** Whether these bytes are the canonical encoding of a curve point that is not of small order. */
+  isPublicKey(publicKey: Uint8Array): boolean;
 }
 
 export type RandomBytes = (length: number) => Uint8Array;

@@ -1,17 +1,22 @@
 import { LIMITS } from '../base/index.ts';
 import {
-  type Infer,
   bool,
   bytes,
   choice,
+  commonMessages,
   conversationId,
+  type DefinitionsOf,
+  defineMessages,
   deviceId,
   domain,
   fixedBytes,
+  type Infer,
   labelSchema,
   list,
   logEntrySchema,
+  type MessageOf,
   messageId,
+  messageRegistry,
   mlsBytes,
   optional,
   struct,
@@ -200,3 +205,7 @@ export const NORC_C_SCHEMAS = {
 } as const;
 
 export type NorcCBody<Name extends keyof typeof NORC_C_SCHEMAS> = Infer<(typeof NORC_C_SCHEMAS)[Name]>;
+
+/** The table that sessions decode by: every NORC-C body, and the common messages. */
+export const NORC_C_MESSAGES = messageRegistry([...defineMessages(NORC_C_SCHEMAS), ...commonMessages]);
+export type NorcCMessage = MessageOf<DefinitionsOf<typeof NORC_C_SCHEMAS> | (typeof commonMessages)[number]>;

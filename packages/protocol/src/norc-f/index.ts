@@ -1,1 +1,16 @@
+export * from './batch.ts';
+export * from './breaker.ts';
+export * from './chain.ts';
+export * from './conversation.ts';
+export * from './create.ts';
+export * from './evidence.ts';
+export * from './follower.ts';
+export * from './hub.ts';
+export * from './link-rules.ts';
+export * from './log.ts';
 export * from './messages.ts';
+export * from './outbox.ts';
+export * from './replay-cache.ts';
+export * from './route.ts';
+export type { EntryFacts } from './rules.ts';
+export { HUB_DEVICE, hubUser, pathQuestion } from './rules.ts';

@@ -1,17 +1,22 @@
 import { LIMITS } from '../base/index.ts';
 import {
-  ENTRY_KINDS,
-  type Infer,
   bytes,
   choice,
+  commonMessages,
   conversationId,
+  type DefinitionsOf,
+  defineMessages,
   deviceId,
   domain,
+  ENTRY_KINDS,
   fixedBytes,
+  type Infer,
   labelSchema,
   list,
   logEntrySchema,
+  type MessageOf,
   messageId,
+  messageRegistry,
   mlsBytes,
   optional,
   struct,
@@ -120,6 +125,11 @@ export const NORC_F_SCHEMAS = {
   trust_acknowledgment: trustDocument,
   trust_revoke: trustDocument,
   trust_revoke_ack: trustDocument,
+  trust_status: trustDocument,
 } as const;
 
 export type NorcFBody<Name extends keyof typeof NORC_F_SCHEMAS> = Infer<(typeof NORC_F_SCHEMAS)[Name]>;
+
+/** The table that links decode by: every NORC-F body, and the common messages. */
+export const NORC_F_MESSAGES = messageRegistry([...defineMessages(NORC_F_SCHEMAS), ...commonMessages]);
+export type NorcFMessage = MessageOf<DefinitionsOf<typeof NORC_F_SCHEMAS> | (typeof commonMessages)[number]>;

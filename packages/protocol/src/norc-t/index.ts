@@ -1,1 +1,27 @@
-export {};
+export * from './decision.ts';
+export * from './domain-proof.ts';
+export {
+  type ApprovalQuestion,
+  CHALLENGE_LIFE_MS,
+  CLOCK_SKEW_MS_MAX,
+  type DomainProof,
+  EXCHANGE_LIFE_MS,
+  type ExchangeContext,
+  type ExchangeEffect,
+  type ExchangeEvent,
+  type ExchangeStep,
+  type OfficerDecision,
+} from './exchange.ts';
+export * from './exchange-state.ts';
+export { explainDecision, timeText } from './explanation.ts';
+export * from './identifiers.ts';
+export * from './initiator.ts';
+export * from './levels.ts';
+export * from './messages.ts';
+export * from './party.ts';
+export * from './policy.ts';
+export * from './responder.ts';
+export { approvalQuestion } from './responder-decision.ts';
+export * from './revocation.ts';
+export * from './standing.ts';
+export * from './trust-certificate.ts';

@@ -1,14 +1,26 @@
 import {
-  LABELS,
-  LIMITS,
   type ConversationId,
   type DeviceId,
   type Instant,
+  LABELS,
   type Label,
+  LIMITS,
   type MessageId,
   type UserAddress,
 } from '../base/index.ts';
-import { type Infer, type Schema, bytes, choice, deviceId, fixedBytes, messageId, optional, struct, uint, userAddress } from './schema.ts';
+import {
+  bytes,
+  choice,
+  deviceId,
+  fixedBytes,
+  type Infer,
+  messageId,
+  optional,
+  type Schema,
+  struct,
+  uint,
+  userAddress,
+} from './schema.ts';
 
 /** Kinds of entries of a conversation's log (spec/norc-f section 2). */
 export const ENTRY_KINDS = ['commit', 'proposal', 'application'] as const;

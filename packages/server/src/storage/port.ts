@@ -82,12 +82,15 @@ export type StoreWrite =
       readonly peer: Domain;
       readonly seq: number;
     }
+  /** A peer that follows already keeps its place. Conflict when the conversation does not exist. */
   | {
       readonly op: 'follower.add';
       readonly conversationId: ConversationId;
       readonly peer: Domain;
       readonly seq: number;
     }
+  /** An organisation that is out holds no entries back. Never conflicts. */
+  | { readonly op: 'follower.remove'; readonly conversationId: ConversationId; readonly peer: Domain }
   /** Drops entries that every local cursor and follower has passed, and those stored before `before`. Never the head. */
   | { readonly op: 'log.prune'; readonly conversationId: ConversationId; readonly before: Instant }
   // outbox
@@ -167,6 +170,8 @@ export interface ConversationRow {
   readonly createdAt: Instant;
   readonly frozen: boolean;
   readonly epoch: number;
+  /** Sequence of the commit that began `epoch`; log.append keeps it, from the commit entry that it appends. */
+  readonly epochSeq: number;
   readonly headSeq: number;
   readonly headHash: Uint8Array;
   /** Serialised public group state (tree, group context) at `epoch`. */
@@ -195,8 +200,10 @@ export interface EntryRow {
   readonly label: Label;
   /** MLS message, opaque here. */
   readonly body: Uint8Array;
-  /** For those that the entry adds; empty otherwise. */
+  /** For those that the entry adds; empty otherwise, also where this organisation was not given it. */
   readonly welcome: Uint8Array;
+  /** In the entry's hash, so kept also where the Welcome itself is not (spec/norc-f). */
+  readonly welcomeHash: Uint8Array;
   /** Hash over this entry and the one before (spec/norc-f). */
   readonly hash: Uint8Array;
   readonly storedAt: Instant;

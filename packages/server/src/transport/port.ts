@@ -6,6 +6,8 @@ export interface DeviceSocket {
   /** Negotiated subprotocol (spec/norc-c section 1), or empty. */
   readonly subprotocol: string;
   readonly path: '/norc-c' | '/ws';
+  /** Host that the client asked for (HTTP Host header, without port, lower case): picks one of several organisations. */
+  readonly host?: string;
   /** Text for hellos, bytes for frames. Writes of one tick share one system call. */
   send(message: string | Uint8Array): void;
   /** Bytes accepted by `send` that the network has not taken. */
@@ -15,7 +17,13 @@ export interface DeviceSocket {
 }
 
 export interface DeviceSocketHandler {
+  /** The bytes are the handler's to keep; it never gets a call after `close` or `closed`. */
   message(message: string | Uint8Array): void;
+  /**
+   * `false` while the device has not proven who it is. Until then the transport allows
+   * it little memory and `handshakeMs` of time. Absent: only until the first message.
+   */
+  readonly authenticated?: boolean;
   /** No further calls follow. */
   closed(): void;
 }
@@ -38,11 +46,20 @@ export interface LinkStream {
 }
 
 export interface LinkHandler {
+  /** The bytes are the handler's to keep. */
   frame(stream: LinkStream, frame: Uint8Array): void;
-  /** No further calls follow. `cause` is for operators and users: "refused", "unreachable", "certificate". */
+  /** `false` while the peer has not proven who it is: until then it gets small frames only. Absent: no such bound. */
+  readonly authenticated?: boolean;
+  /** No further calls follow. `cause` is for operators and users. */
   closed(cause: LinkCloseCause): void;
 }
 
+/**
+ * closed: either side ended it in order. unreachable: no route, or the connection broke.
+ * refused: nothing listens there, or the peer turned us away. tls: handshake, certificate
+ * or pin. protocol: the peer broke HTTP/2 or the framing, or says that we did.
+ * timeout: no answer, or the peer did not take our bytes.
+ */
 export type LinkCloseCause = 'closed' | 'unreachable' | 'refused' | 'tls' | 'protocol' | 'timeout';
 
 /** A mutual TLS connection to one other server; its three streams open with it. */
@@ -50,9 +67,16 @@ export interface LinkConnection {
   /** SHA-256 of the peer's SubjectPublicKeyInfo, from the TLS handshake. */
   readonly peerSpkiHash: Uint8Array;
   readonly remoteAddress: string;
+  /** The server name in the TLS handshake: dialed by us, or asked for by the peer, where one was given. */
+  readonly serverName?: string;
   readonly alpn: string;
   readonly streams: Readonly<Record<PriorityClass, LinkStream>>;
-  close(): void;
+  /**
+   * Ends the link in order, after what waits to be sent; with `control-only` after what
+   * waits on the control stream, so that a revocation goes out and nothing else does.
+   * No frame is delivered any more.
+   */
+  close(waiting?: 'send' | 'control-only'): void;
 }
 
 export interface LinkEndpoint {
@@ -66,6 +90,8 @@ export interface LinkTransport {
   /**
    * `pinnedSpkiHashes`: the peer's TLS keys named by its trust certificate; `'any'`
    * only for the trust exchange, which proves the peer's key itself (spec/norc-t).
+   * Resolves when all three streams are open; rejects with LinkError (errors.ts),
+   * and `handler` is then never called.
    */
   dial(
     endpoint: LinkEndpoint,

@@ -1,1 +1,3 @@
-export {};
+export { type NodeStore, type NodeStoreOptions, openNodeStore } from './store.ts';
+export type { Unlock } from './vault.ts';
+export { createSecretFile } from './vault-secret-file.ts';

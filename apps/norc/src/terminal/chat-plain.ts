@@ -1,0 +1,120 @@
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import { type ChatPort, matching } from './chat-model.ts';
+import { COMMAND_HELP } from './chat-state.ts';
+import { cleanLine } from './clean.ts';
+import { type Command, parseEntered } from './commands.ts';
+import { conversationLines, NOTHING_PRINTED, type PlainMemory, plainStep } from './plain-lines.ts';
+import type { Words } from './words.ts';
+
+export interface PlainOptions {
+  readonly input: Readable;
+  readonly output: Writable;
+  readonly port: ChatPort;
+  readonly words: Words;
+}
+
+/** The chat as lines. Resolves with the exit code at `/quit` or at the end of the input. */
+export function runPlain(options: PlainOptions): Promise<number> {
+  return new Promise((resolve, reject) => new PlainChat(options, resolve, reject).start());
+}
+
+class PlainChat {
+  readonly #options: PlainOptions;
+  readonly #resolve: (exitCode: number) => void;
+  readonly #reject: (cause: unknown) => void;
+  #memory: PlainMemory = NOTHING_PRINTED;
+  #unsubscribe: () => void = () => {};
+  #printIsDue = false;
+  #isDone = false;
+
+  constructor(options: PlainOptions, resolve: (exitCode: number) => void, reject: (cause: unknown) => void) {
+    this.#options = options;
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  start(): void {
+    const { input, port } = this.#options;
+    this.#unsubscribe = port.subscribe(() => this.#changed());
+    const lines = createInterface({ input, terminal: false, crlfDelay: Number.POSITIVE_INFINITY });
+    lines.on('line', (line) => {
+      if (this.#isDone) return;
+      this.#entered(line);
+      if (this.#isDone) lines.close();
+    });
+    lines.on('close', () => this.#finish(() => this.#resolve(0)));
+    this.#print();
+  }
+
+  /** The one way to the output: a line is clean and is one line. */
+  #write(lines: readonly string[]): void {
+    for (const line of lines) this.#options.output.write(`${cleanLine(line)}\n`);
+  }
+
+  #changed(): void {
+    if (this.#printIsDue) return;
+    this.#printIsDue = true;
+    setImmediate(() => this.#print());
+  }
+
+  #print(): void {
+    this.#printIsDue = false;
+    if (this.#isDone) return;
+    const { port, words } = this.#options;
+    const model = port.model();
+    const { memory, lines } = plainStep(this.#memory, model, words);
+    this.#memory = memory;
+    this.#write(lines);
+    if ((model.open?.unread.count ?? 0) > 0) port.seen();
+  }
+
+  #entered(line: string): void {
+    const { port } = this.#options;
+    // What happened so far is told before the answer, and before another conversation opens.
+    this.#print();
+    const entered = parseEntered(line);
+    if (entered.type === 'mistake') this.#write([`-- ${entered.hint}`]);
+    else if (entered.type === 'command') this.#command(entered.command);
+    else if (entered.type === 'message') {
+      if (port.model().open === undefined)
+        this.#write(['-- Open a conversation first: /list shows them, /to NAME opens one.']);
+      else port.send(entered.text);
+    }
+  }
+
+  #command(command: Command): void {
+    const { port } = this.#options;
+    const model = port.model();
+    switch (command.name) {
+      case 'quit':
+        this.#finish(() => this.#resolve(0));
+        break;
+      case 'help':
+        this.#write(COMMAND_HELP.map((line) => `-- ${line}`));
+        break;
+      case 'list':
+        this.#write(conversationLines(model));
+        break;
+      case 'to': {
+        const [first] = matching(model.conversations, command.whom);
+        if (first !== undefined) port.open(first.conversationId);
+        else this.#write([`-- No conversation matches “${command.whom}”. /list shows them, /new ADDRESS starts one.`]);
+        break;
+      }
+      default:
+        port.run(command).then(
+          (lines) => this.#write(lines.map((line) => `-- ${line}`)),
+          (cause: unknown) => this.#finish(() => this.#reject(cause)),
+        );
+    }
+  }
+
+  #finish(tell: () => void): void {
+    if (this.#isDone) return;
+    this.#print();
+    this.#isDone = true;
+    this.#unsubscribe();
+    tell();
+  }
+}

@@ -1,0 +1,3 @@
+export { memoryStore } from './memory.ts';
+export * from './port.ts';
+export * from './rows.ts';

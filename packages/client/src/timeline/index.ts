@@ -1,0 +1,12 @@
+export * from './causes.ts';
+export { entriesOf } from './decode.ts';
+export * from './entries.ts';
+export { type FoldContext, foldTimeline } from './fold.ts';
+export * from './items.ts';
+export * from './markings.ts';
+export * from './messages-en.ts';
+export type { Notice } from './notices.ts';
+export * from './states.ts';
+export * from './take-in.ts';
+export * from './unread.ts';
+export * from './view.ts';

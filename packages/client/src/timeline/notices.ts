@@ -1,0 +1,19 @@
+import type { UserAddress } from '@norc/protocol/base';
+
+/**
+ * Lines that the conversation itself writes: who came and went, whose devices
+ * changed. Facts taken from verified commits, never text from a peer. They are not
+ * messages: never counted as unread (CLIENT rule: security events are their own list).
+ */
+export type Notice =
+  | { readonly notice: 'created'; readonly by: UserAddress }
+  | { readonly notice: 'joined'; readonly users: readonly UserAddress[]; readonly by: UserAddress }
+  | { readonly notice: 'removed'; readonly users: readonly UserAddress[]; readonly by: UserAddress }
+  | { readonly notice: 'left'; readonly user: UserAddress }
+  | { readonly notice: 'device_added'; readonly user: UserAddress; readonly count: number }
+  | { readonly notice: 'device_removed'; readonly user: UserAddress; readonly count: number }
+  /** A person whom this user compared safety numbers with has other devices now. */
+  | { readonly notice: 'person_changed'; readonly user: UserAddress }
+  | { readonly notice: 'renamed'; readonly by: UserAddress; readonly title: string }
+  | { readonly notice: 'paused'; readonly org: string }
+  | { readonly notice: 'resumed' };

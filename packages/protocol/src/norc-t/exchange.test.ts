@@ -1,0 +1,304 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { nodeCrypto } from '@norc/crypto/node';
+import {
+  type ExchangeOptions,
+  mustBe,
+  receiveAsResponder,
+  runTrustExchange,
+  TEST_EPOCH,
+  TEST_TERMS,
+  type TrustExchange,
+  type TrustSide,
+  testOrganisation,
+  testSide,
+  testTrustRequest,
+  trueProof,
+} from '@norc/testkit';
+import fc from 'fast-check';
+import { instant } from '../base/index.ts';
+import {
+  CHALLENGE_LIFE_MS,
+  defaultPolicy,
+  EXCHANGE_LIFE_MS,
+  type ExchangeEvent,
+  encodeInitiatorState,
+  encodeResponderState,
+  startInitiator,
+  stepInitiator,
+  stepResponder,
+  verifyTrustCertificate,
+} from './index.ts';
+
+const crypto = nodeCrypto;
+const alphaOrg = testOrganisation('alpha.example');
+const bravoOrg = testOrganisation('bravo.example');
+const alpha = testSide(alphaOrg);
+const bravo = testSide(bravoOrg);
+const MESSAGES = [
+  'trust_capabilities',
+  'trust_request',
+  'trust_challenge',
+  'trust_response',
+  'trust_decision',
+  'trust_acknowledgment',
+];
+
+function phases({ initiator, responder }: TrustExchange): readonly (string | undefined)[] {
+  return [initiator.state?.phase, responder.state?.phase];
+}
+
+/** Every document that crossed, by message name. */
+function record(first: TrustSide, second: TrustSide, options: ExchangeOptions = {}): Map<string, Uint8Array> {
+  const sent = new Map<string, Uint8Array>();
+  const intercept = (message: string, document: Uint8Array) => {
+    sent.set(message, document);
+    return [document];
+  };
+  runTrustExchange(first, second, { ...options, intercept });
+  return sent;
+}
+
+test('six messages give each side the same two certificates', () => {
+  const sent = record(alpha, bravo);
+  assert.deepEqual([...sent.keys()], MESSAGES);
+  const { initiator, responder } = runTrustExchange(alpha, bravo);
+  const [ours, theirs] = [initiator.last('keep_certificates'), responder.last('keep_certificates')];
+  assert.ok(ours !== undefined && theirs !== undefined);
+  assert.deepEqual(ours.given, theirs.received);
+  assert.deepEqual(ours.received, theirs.given);
+  const given = mustBe(verifyTrustCertificate(crypto, ours.given, { issuer: alphaOrg.pinned, now: TEST_EPOCH }));
+  const received = mustBe(
+    verifyTrustCertificate(crypto, ours.received, {
+      issuer: bravoOrg.pinned,
+      subject: alphaOrg.pinned,
+      now: TEST_EPOCH,
+    }),
+  );
+  assert.equal(given.subject, 'bravo.example');
+  assert.deepEqual(given.subjectRootKey, bravoOrg.root.publicKey);
+  assert.deepEqual([given.level, received.level], ['basic', 'basic']);
+  assert.deepEqual(given.document.body.transcript, received.document.body.transcript);
+  assert.deepEqual([...received.permissions], TEST_TERMS.permissions);
+  assert.deepEqual(
+    received.document.body.evidence.map(({ kind }) => kind),
+    ['domain_proof', 'key_proof'],
+  );
+  assert.deepEqual(given.subjectTlsKeys, [bravoOrg.tlsSpkiSha256]);
+});
+
+test('[TRUST-39] a restart between any two steps changes nothing', () => {
+  fc.assert(
+    fc.property(fc.string({ maxLength: 8 }), fc.boolean(), (seed, approve) => {
+      const officers = [{ decision: approve ? 'approve' : 'reject', by: 'officer-1', at: TEST_EPOCH }] as const;
+      const judged = testSide(bravoOrg, { officers });
+      const steady = runTrustExchange(alpha, judged, { seed });
+      const restarted = runTrustExchange(alpha, judged, { seed, restart: true });
+      assert.deepEqual(restarted.initiator.state, steady.initiator.state);
+      assert.deepEqual(restarted.responder.state, steady.responder.state);
+      assert.deepEqual(restarted.initiator.effects, steady.initiator.effects);
+      assert.deepEqual(restarted.responder.effects, steady.responder.effects);
+      assert.deepEqual(phases(steady), approve ? ['established', 'established'] : ['ended', 'ended']);
+    }),
+    { numRuns: 10 },
+  );
+});
+
+test('[TRUST-37] a message that arrives twice gets the same answer, and nothing happens twice', () => {
+  const plain = runTrustExchange(alpha, bravo);
+  for (const repeated of MESSAGES) {
+    const intercept = (message: string, document: Uint8Array) =>
+      message === repeated ? [document, document] : [document];
+    const exchange = runTrustExchange(alpha, bravo, { intercept });
+    assert.deepEqual(phases(exchange), ['established', 'established'], repeated);
+    assert.deepEqual(exchange.initiator.state, plain.initiator.state, repeated);
+    assert.deepEqual(exchange.responder.state, plain.responder.state, repeated);
+  }
+});
+
+test('[TRUST-37] a lost answer comes again when the message does', () => {
+  for (const lost of ['trust_challenge', 'trust_decision']) {
+    const before = lost === 'trust_challenge' ? 'trust_request' : 'trust_response';
+    let losses = 0;
+    let again: Uint8Array | undefined;
+    const { initiator, responder } = runTrustExchange(alpha, bravo, {
+      intercept: (message, document) => {
+        if (message === before) again = document;
+        if (message === lost && losses++ === 0) return [];
+        return [document];
+      },
+    });
+    assert.notEqual(initiator.state?.phase, 'established');
+    assert.ok(again !== undefined);
+    receiveAsResponder(responder, again);
+    const [answered] = responder.outbox;
+    assert.equal(answered?.message, lost);
+    initiator.event({ kind: 'received', document: answered?.document ?? new Uint8Array() });
+    assert.notEqual(initiator.state?.phase, lost === 'trust_challenge' ? 'awaiting_challenge' : 'awaiting_decision');
+  }
+});
+
+test('a request above the own policy is not sent; the reason names the evidence that is missing', () => {
+  const request = testTrustRequest(alpha, bravo, { request: { level: 'classified' } });
+  const started = startInitiator(alpha.context, request);
+  assert.deepEqual(started, {
+    ok: false,
+    error: {
+      code: 'insufficient_trust',
+      detail:
+        'level classified needs evidence kinds organisation_identity, pki_chain, device_attestation, officer_approval',
+    },
+  });
+  assert.throws(() => startInitiator(alpha.context, { ...request, level: 'basic', peer: alphaOrg.domain }), RangeError);
+});
+
+test('[TRUST-38] a request above the policy of the other side is declined with a signed reason', () => {
+  const { levels } = defaultPolicy();
+  const eager = testSide(alphaOrg, { policy: { levels: { ...levels, verified: levels.basic } } });
+  const exchange = runTrustExchange(eager, bravo, { request: { level: 'verified' } });
+  assert.deepEqual(phases(exchange), ['ended', 'ended']);
+  const told = exchange.initiator.last('ended');
+  assert.equal(told?.code, 'trust_declined');
+  assert.match(told?.detail ?? '', /insufficient_trust: level verified needs evidence kinds organisation_identity$/);
+});
+
+test('an officer may decline, and the other side reads why', () => {
+  const officers = [{ decision: 'reject', by: 'officer-1', at: TEST_EPOCH, reason: 'no project yet' }] as const;
+  const exchange = runTrustExchange(alpha, testSide(bravoOrg, { officers }));
+  assert.deepEqual(phases(exchange), ['ended', 'ended']);
+  assert.equal(exchange.responder.last('ended')?.code, 'trust_declined');
+  assert.equal(exchange.initiator.last('ended')?.detail, 'trust_declined: no project yet');
+});
+
+const anyLevel = { ...defaultPolicy().levels.basic, approvals: 2 };
+const liberal = { basic: anyLevel, verified: anyLevel, classified: anyLevel, nato: anyLevel };
+
+test('officers may approve less than was asked for, which voids earlier approvals; two must be two', () => {
+  const approve = (by: string, level?: 'basic' | 'verified') =>
+    ({ decision: 'approve', by, at: TEST_EPOCH, ...(level === undefined ? {} : { level }) }) as const;
+  const policy = { levels: liberal };
+  const officers = [approve('officer-1'), approve('officer-2', 'basic')];
+  const waiting = runTrustExchange(testSide(alphaOrg, { policy }), testSide(bravoOrg, { policy, officers }), {
+    request: { level: 'verified' },
+  });
+  assert.deepEqual(phases(waiting), ['awaiting_decision', 'awaiting_approval']);
+  assert.equal(waiting.responder.last('ask_approval')?.question.approvalsNeeded, 1);
+  waiting.responder.event({ kind: 'officer', ...approve('officer-2') });
+  assert.equal(waiting.responder.last('ignored')?.detail, 'this officer approved already');
+  assert.equal(waiting.responder.state?.phase, 'awaiting_approval');
+  waiting.responder.event({ kind: 'officer', ...approve('officer-3') });
+  const [decision] = waiting.responder.outbox;
+  waiting.initiator.event({ kind: 'received', document: decision?.document ?? new Uint8Array() });
+  const kept = waiting.initiator.last('keep_certificates');
+  assert.ok(kept !== undefined);
+  const given = mustBe(verifyTrustCertificate(crypto, kept.given, { issuer: alphaOrg.pinned, now: TEST_EPOCH }));
+  assert.equal(given.level, 'basic');
+});
+
+test('no officer approves more than was asked for', () => {
+  const policy = { levels: liberal };
+  const { responder } = runTrustExchange(alpha, testSide(bravoOrg, { policy, officers: [] }));
+  assert.equal(responder.state?.phase, 'awaiting_approval');
+  const above = { kind: 'officer', decision: 'approve', by: 'officer-1', at: TEST_EPOCH, level: 'nato' } as const;
+  assert.throws(() => responder.event(above), RangeError);
+});
+
+test('a signed approval of an officer becomes evidence in the certificate', () => {
+  const statement = crypto.blake3(new Uint8Array([1]));
+  const officers = [{ decision: 'approve', by: 'officer-1', at: TEST_EPOCH, statement }] as const;
+  const { responder } = runTrustExchange(alpha, testSide(bravoOrg, { officers }));
+  const kept = responder.last('keep_certificates');
+  const given = verifyTrustCertificate(crypto, kept?.given ?? new Uint8Array(), {
+    issuer: bravoOrg.pinned,
+    now: TEST_EPOCH,
+  });
+  const [, , approval] = mustBe(given).document.body.evidence;
+  assert.deepEqual(approval, { kind: 'officer_approval', hash: statement, checked_at: TEST_EPOCH });
+});
+
+test('a policy that needs no officer grants by itself, and never more than it allows', () => {
+  const { levels, limits } = defaultPolicy();
+  const policy = {
+    levels: { ...levels, basic: { ...levels.basic, approvals: 0, lifeDaysMax: 30 } },
+    permissions: ['message_relay'] as const,
+    limits: { ...limits, message_bytes_max: 1000 },
+  };
+  const { initiator, responder } = runTrustExchange(alpha, testSide(bravoOrg, { policy, officers: [] }));
+  assert.equal(responder.last('ask_approval'), undefined);
+  const kept = initiator.last('keep_certificates');
+  assert.ok(kept !== undefined);
+  const received = mustBe(verifyTrustCertificate(crypto, kept.received, { issuer: bravoOrg.pinned, now: TEST_EPOCH }));
+  assert.deepEqual([...received.permissions], ['message_relay']);
+  assert.equal(received.limits.message_bytes_max, 1000);
+  const { not_before, not_after } = received.document.body;
+  assert.equal(not_after - not_before, 30 * 86_400_000);
+});
+
+test('time ends an exchange wherever it stands, but not an established one', () => {
+  const lost = (name: string) => ({ intercept: (m: string, d: Uint8Array) => (m === name ? [] : [d]) });
+  const waitingSides = [
+    runTrustExchange(alpha, bravo, lost('trust_request')),
+    runTrustExchange(alpha, bravo, lost('trust_response')),
+    runTrustExchange(alpha, testSide(bravoOrg, { officers: [] })),
+  ];
+  const late = { ...alpha.context, now: instant(TEST_EPOCH + EXCHANGE_LIFE_MS) };
+  const tick: ExchangeEvent = { kind: 'clock' };
+  for (const { initiator, responder } of waitingSides) {
+    assert.ok(initiator.state !== undefined && responder.state !== undefined);
+    assert.equal(stepInitiator(alpha.context, initiator.state, tick).state, initiator.state);
+    assert.equal(stepInitiator(late, initiator.state, tick).state.phase, 'ended');
+    assert.equal(stepResponder(bravo.context, responder.state, tick).state, responder.state);
+    assert.equal(stepResponder(late, responder.state, tick).state.phase, 'ended');
+  }
+  const challenged = waitingSides[1]?.responder.state;
+  const afterChallenge = { ...bravo.context, now: instant(TEST_EPOCH + CHALLENGE_LIFE_MS) };
+  assert.ok(challenged?.phase === 'awaiting_response');
+  assert.equal(stepResponder(afterChallenge, challenged, tick).state.phase, 'ended');
+  const { initiator, responder } = runTrustExchange(alpha, bravo);
+  assert.ok(initiator.state !== undefined && responder.state !== undefined);
+  assert.equal(stepInitiator(late, initiator.state, tick).state.phase, 'established');
+  assert.equal(stepResponder(late, responder.state, tick).state.phase, 'established');
+});
+
+test('an acknowledgment is good as long as the certificates are', () => {
+  let acknowledgment: Uint8Array | undefined;
+  const { responder } = runTrustExchange(alpha, bravo, {
+    intercept: (message, document) => {
+      if (message !== 'trust_acknowledgment') return [document];
+      acknowledgment = document;
+      return [];
+    },
+  });
+  assert.ok(responder.state?.phase === 'awaiting_acknowledgment' && acknowledgment !== undefined);
+  const later = { ...bravo.context, now: instant(TEST_EPOCH + 2 * EXCHANGE_LIFE_MS) };
+  assert.equal(stepResponder(later, responder.state, { kind: 'clock' }).state.phase, 'awaiting_acknowledgment');
+  const step = stepResponder(later, responder.state, { kind: 'received', document: acknowledgment });
+  assert.equal(step.state.phase, 'established');
+});
+
+test('the machines are total: any event in any state gives a step, and storage holds any state', () => {
+  const sent = [...record(alpha, bravo).values()];
+  const found = { kind: 'officer', decision: 'approve', by: 'officer-1', at: TEST_EPOCH } as const;
+  const events: ExchangeEvent[] = [
+    ...sent.map((document) => ({ kind: 'received', document }) as const),
+    { kind: 'received', document: new Uint8Array([0x7b, 0x7d]) },
+    trueProof(bravoOrg.root.publicKey, TEST_EPOCH),
+    found,
+    { kind: 'clock' },
+  ];
+  const anyEvents = fc.array(fc.constantFrom(...events), { maxLength: 12 });
+  fc.assert(
+    fc.property(anyEvents, anyEvents, (forInitiator, forResponder) => {
+      const { initiator, responder } = runTrustExchange(alpha, bravo, {
+        intercept: (_, document) => [document].slice(1),
+      });
+      for (const document of sent.slice(0, 1)) receiveAsResponder(responder, document);
+      for (const event of forInitiator) initiator.event(event);
+      for (const event of forResponder) responder.event(event);
+      assert.ok(initiator.state !== undefined && responder.state !== undefined);
+      encodeInitiatorState(initiator.state);
+      encodeResponderState(responder.state);
+    }),
+    { numRuns: 40 },
+  );
+});

@@ -1,0 +1,363 @@
+import { type ConversationId, type Domain, domainOf, instant, MESSAGE_TYPES, ok, type Result, reject } from '@norc/protocol/base';
+import type { Clock } from '@norc/protocol/base';
+import type { Crypto } from '@norc/protocol/crypto';
+import { checkRoute, freeze, type GroupChange, type LinkedEntry, messageSubmit, type NorcFBody, originRoute, pathQuestion, type Submission } from '@norc/protocol/norc-f';
+import type { TrustDecision, TrustQuestion } from '@norc/protocol/norc-t';
+import { encodeBody } from '@norc/protocol/wire';
+import type { AuthenticatedDevice, ConversationEntries, CreateRequest, Delivery, DeliveryEar, LocalSubmission, Membership, SubmitOutcome } from '../services.ts';
+import type { OutboxRow, Store } from '../storage/port.ts';
+import { ConversationLog } from './conversation-log.ts';
+import { CreationService } from './creation.ts';
+import { CursorBoard } from './cursor-board.ts';
+import { DeliveredBatch, type DeliveredUpdate } from './delivered-batch.ts';
+import { FanOut } from './fan-out.ts';
+import { FollowerService } from './follower-service.ts';
+import { HubService } from './hub-service.ts';
+import { LocalReading } from './local-reading.ts';
+import { LogCache } from './log-cache.ts';
+import { readHeader } from './mls-header.ts';
+import type { PublicGroups } from './public-group.ts';
+import { Replication } from './replication.ts';
+import { errorName, submitAnswer, submitItem } from './submit-item.ts';
+
+const SUBMISSION_LIFE_MS = 7 * 86_400_000;
+const CURSOR_WRITE_MS = 200;
+const DELIVERED_BATCH_MS = 100;
+
+export interface DeliveryDependencies {
+  readonly self: Domain;
+  readonly store: Store;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly groups: PublicGroups;
+  readonly decide: (question: TrustQuestion) => TrustDecision;
+  /** Runs once after a delay; never keeps the process alive. */
+  readonly after: (delayMilliseconds: number, run: () => void) => void;
+  /** There is something for this organisation's server. */
+  readonly wake: (peer: Domain) => void;
+  /** Delivery marks for another server; losing one costs a tick on a screen. */
+  readonly sendDelivered: (peer: Domain, updates: readonly DeliveredUpdate[]) => void;
+  readonly onMisbehavior: (hub: Domain, code: string, detail: string) => void;
+  /** A background write failed; the data it carried is asked for again. */
+  readonly onFault: (error: unknown) => void;
+}
+
+export function createDelivery(dependencies: DeliveryDependencies): DeliveryService {
+  return new DeliveryService(dependencies);
+}
+
+/** The logs of conversations, as their hub and as a follower (services.ts). */
+export class DeliveryService implements Delivery {
+  readonly #d: DeliveryDependencies;
+  readonly #logs: LogCache;
+  readonly #hub: HubService;
+  readonly #follower: FollowerService;
+  readonly #creation: CreationService;
+  readonly #reading: LocalReading;
+  readonly #replication: Replication;
+  readonly #ears = new FanOut();
+  readonly #board: CursorBoard;
+  readonly #delivered: DeliveredBatch;
+  /** Relays of one conversation run one after the other. */
+  readonly #relays = new Map<ConversationId, Promise<unknown>>();
+
+  constructor(dependencies: DeliveryDependencies) {
+    const { store, groups, self, after } = dependencies;
+    this.#d = dependencies;
+    this.#logs = new LogCache((conversation) => ConversationLog.load(store, groups, self, conversation));
+    this.#hub = new HubService(dependencies);
+    this.#follower = new FollowerService(dependencies);
+    this.#creation = new CreationService(dependencies);
+    this.#reading = new LocalReading(store);
+    this.#board = new CursorBoard(
+      (run) => after(CURSOR_WRITE_MS, run),
+      (writes) => void store.commit(writes).catch(dependencies.onFault),
+    );
+    this.#replication = new Replication(self, store, this.#logs, (write) => this.#board.follower(write));
+    this.#delivered = new DeliveredBatch(
+      (run) => after(DELIVERED_BATCH_MS, run),
+      (updates) => void this.#passOn(updates).catch(dependencies.onFault),
+    );
+  }
+
+  // ---- local devices ----
+
+  async create(sender: AuthenticatedDevice, request: CreateRequest): Promise<Result<SubmitOutcome>> {
+    const outcome = await this.#creation.create(sender, request);
+    if (!outcome.ok) return outcome;
+    const { created, seq } = outcome.value;
+    if (created !== undefined) {
+      await this.#logs.get(request.conversation);
+      this.#joined(request.conversation, created.joined, seq);
+      this.#ears.grown(created.state.members.keys(), request.conversation, seq);
+    }
+    return ok({ state: 'sent', seq });
+  }
+
+  async submit(sender: AuthenticatedDevice, submission: LocalSubmission): Promise<Result<SubmitOutcome>> {
+    const log = this.#logs.peek(submission.conversation) ?? (await this.#logs.get(submission.conversation));
+    if (log === undefined) return reject('forbidden', 'conversation');
+    const whole: Submission = { ...submission, sender: sender.deviceId, senderUser: sender.user, origin: this.#d.self };
+    if (log.state.hub !== this.#d.self) return await this.#submitToHub(log, whole);
+    const outcome = await this.#order(log, whole);
+    return outcome.ok ? ok({ state: 'sent', seq: outcome.value.seq }) : outcome;
+  }
+
+  async #order(log: ConversationLog, submission: Submission): Promise<Result<{ readonly seq: number; readonly duplicate: boolean }>> {
+    const before = submission.kind === 'commit' ? log.localDevices() : undefined;
+    const outcome = await this.#hub.submit(log, submission);
+    if (!outcome.ok || outcome.value.duplicate) return outcome;
+    this.#joined(log.conversation, outcome.value.joined, outcome.value.seq);
+    this.#grown(log, outcome.value.seq, before);
+    return outcome;
+  }
+
+  /** Durable in the outbox first; the hub has the last word. What it would refuse for certain is refused here already. */
+  async #submitToHub(log: ConversationLog, submission: Submission): Promise<Result<SubmitOutcome>> {
+    const refused = this.#refuseForHub(log, submission);
+    if (!refused.ok) return refused;
+    const now = this.#d.clock.now();
+    const item: OutboxRow = {
+      id: submission.messageId,
+      peer: log.state.hub,
+      priority: 'interactive',
+      type: MESSAGE_TYPES.message_submit,
+      body: encodeBody(messageSubmit, { items: [submitItem(submission, originRoute(this.#d.self))] }, 'cbor'),
+      createdAt: now,
+      expiresAt: instant(now + SUBMISSION_LIFE_MS),
+    };
+    const outcome = await this.#d.store.commit([{ op: 'outbox.add', item }]);
+    this.#d.wake(log.state.hub);
+    if (outcome.ok) return ok({ state: 'queued' });
+    const ordered = await this.#d.store.read.entryByMessageId(log.conversation, submission.messageId);
+    return ok(ordered === undefined ? { state: 'queued' } : { state: 'sent', seq: ordered.seq });
+  }
+
+  #refuseForHub(log: ConversationLog, submission: Submission): Result<undefined> {
+    const { state } = log;
+    const member = state.members.get(submission.sender);
+    if (member?.user !== submission.senderUser) return reject('forbidden', 'sender');
+    const header = readHeader(submission.body);
+    if (!header.ok) return header;
+    const { label, messageId, conversation } = header.value.authenticatedData;
+    if (conversation !== state.conversation || messageId !== submission.messageId) return reject('malformed', 'authenticated data');
+    if (label !== state.label) return reject('label_not_allowed', 'label');
+    if (state.frozen && submission.kind !== 'commit') return reject('conversation_frozen', 'frozen');
+    const path = this.#d.decide(pathQuestion(state, state.hub, this.#d.self, submission.body.length));
+    return path.kind === 'allow' || path.code === 'trust_stale' ? ok(undefined) : reject(path.code, path.reason);
+  }
+
+  cursors(device: AuthenticatedDevice, cursors: readonly { readonly conversation: ConversationId; readonly seq: number }[]): void {
+    for (const { conversation, seq } of cursors) {
+      const log = this.#logs.peek(conversation);
+      const member = log?.state.members.get(device.deviceId);
+      if (log === undefined || member === undefined) {
+        this.#board.cursor(device.deviceId, conversation, seq); // a device that was removed acknowledges its last entries
+        continue;
+      }
+      const reached = Math.min(seq, log.durableSeq);
+      this.#board.cursor(device.deviceId, conversation, reached);
+      this.#board.delivered(conversation, device.user, reached);
+      this.#delivered.add({ conversation, user: device.user, seq: reached });
+    }
+  }
+
+  async memberships(device: AuthenticatedDevice): Promise<readonly Membership[]> {
+    const memberships = await this.#d.store.read.memberships(device.deviceId);
+    return memberships
+      .filter((one) => one.cursor < (one.leftSeq ?? Number.MAX_SAFE_INTEGER))
+      .map(({ conversationId, cursor, leftSeq, headSeq }) => ({ conversation: conversationId, cursor, headSeq: leftSeq ?? headSeq }));
+  }
+
+  async entriesFor(device: AuthenticatedDevice, conversation: ConversationId, after: number, limit: number, bytesMax: number): Promise<Result<ConversationEntries>> {
+    const log = await this.#logs.get(conversation);
+    if (log === undefined) return reject('forbidden', 'conversation');
+    return await this.#reading.entriesFor(log, device, after, limit, bytesMax);
+  }
+
+  async deliveredIn(conversation: ConversationId): Promise<readonly DeliveredUpdate[]> {
+    const marks = await this.#d.store.read.delivered(conversation);
+    return marks.map(({ user, seq }) => ({ conversation, user, seq }));
+  }
+
+  attach(device: AuthenticatedDevice, ear: DeliveryEar): () => void {
+    return this.#ears.attach(device.deviceId, ear);
+  }
+
+  // ---- other servers: as the hub ----
+
+  async submitFrom(peer: Domain, item: NorcFBody<'message_submit'>['items'][number]): Promise<NorcFBody<'submit_result'>['items'][number]> {
+    const { conversation, message_id } = item;
+    const answer = (outcome: Result<{ readonly seq: number; readonly duplicate: boolean }>) => submitAnswer(conversation, message_id, outcome);
+    const route = checkRoute(item.route, peer, this.#d.self);
+    if (!route.ok) return answer(route);
+    const log = await this.#logs.get(conversation);
+    if (log === undefined || log.state.hub !== this.#d.self) return answer(reject('forbidden', 'conversation'));
+    const { kind, sender, sender_user, body, welcome, group_info } = item;
+    if (kind === 'proposal') return answer(reject('unsupported_type', 'proposal'));
+    return answer(
+      await this.#order(log, {
+        ...{ conversation, kind, sender, body, messageId: message_id, senderUser: sender_user, origin: route.value.origin },
+        ...(welcome === undefined ? {} : { welcome }),
+        ...(group_info === undefined ? {} : { groupInfo: group_info }),
+      }),
+    );
+  }
+
+  linkUp(peer: Domain): Promise<void> {
+    return this.#replication.linkUp(peer);
+  }
+
+  nextRelay(peer: Domain): Promise<NorcFBody<'message_relay'> | undefined> {
+    return this.#replication.next(peer);
+  }
+
+  relayAcked(peer: Domain, conversation: ConversationId, seq: number, sentSeq: number): Promise<void> {
+    return this.#replication.acked(peer, conversation, seq, sentSeq);
+  }
+
+  relayRefused(peer: Domain, conversation: ConversationId): void {
+    this.#replication.hold(peer, conversation);
+  }
+
+  // ---- other servers: as a follower ----
+
+  async acceptRelay(peer: Domain, relay: NorcFBody<'message_relay'>): Promise<Result<{ readonly seq: number }>> {
+    const route = checkRoute(relay.route, peer, this.#d.self);
+    if (!route.ok) return route;
+    const log = await this.#logs.get(relay.conversation);
+    if (log === undefined) return reject('forbidden', 'conversation');
+    return await this.#oneByOne(relay.conversation, async () => {
+      const before = log.localDevices();
+      const outcome = await this.#follower.accept(log, route.value, relay.entries);
+      if (!outcome.ok) return outcome;
+      this.#followed(log, outcome.value.appended, before);
+      return ok({ seq: outcome.value.seq });
+    });
+  }
+
+  async acceptAnnounce(peer: Domain, announce: NorcFBody<'conversation_announce'>): Promise<Result<{ readonly seq: number }>> {
+    const route = checkRoute(announce.route, peer, this.#d.self);
+    if (!route.ok) return route;
+    return await this.#oneByOne(announce.conversation, async () => {
+      const known = await this.#logs.get(announce.conversation);
+      if (known !== undefined) return known.state.hub === peer ? ok({ seq: known.state.headSeq }) : reject('forbidden', 'conversation');
+      const joined = await this.#creation.announced(route.value, announce);
+      if (!joined.ok) return joined;
+      const log = await this.#logs.get(announce.conversation);
+      if (log !== undefined) this.#grown(log, log.durableSeq, undefined);
+      return ok({ seq: joined.value.state.headSeq });
+    });
+  }
+
+  async submissionResolved(peer: Domain, results: NorcFBody<'submit_result'>['items']): Promise<void> {
+    for (const { conversation, message_id, status, code } of results) {
+      if (status === 'retry') continue;
+      const log = await this.#logs.get(conversation);
+      const ordered = status === 'refused' ? undefined : await this.#d.store.read.entryByMessageId(conversation, message_id);
+      if (status !== 'refused' && ordered === undefined) continue; // the relay of it settles the rest, in one transaction with the entry
+      await this.#d.store.commit([{ op: 'outbox.remove', peer, ids: [message_id] }]);
+      if (status === 'refused' && log !== undefined) this.#tellRefused(log, conversation, message_id, code);
+    }
+  }
+
+  /** Only the device that sent it is to be told, but only it knows the id: the others ignore it. */
+  #tellRefused(log: ConversationLog, conversation: ConversationId, messageId: NorcFBody<'submit_result'>['items'][number]['message_id'], code: number | undefined): void {
+    const refused = { code: errorName(code), detail: 'refused by the hub' };
+    for (const device of log.localDevices()) this.#ears.resolved(device, conversation, messageId, { refused });
+  }
+
+  #followed(log: ConversationLog, appended: readonly { readonly entry: LinkedEntry; readonly change?: GroupChange }[], before: readonly Parameters<FanOut['resolved']>[0][]): void {
+    const last = appended.at(-1);
+    if (last === undefined) return;
+    for (const { entry } of appended) {
+      if (domainOf(entry.senderUser) === this.#d.self) {
+        this.#ears.resolved(entry.sender, log.conversation, entry.messageId, { seq: entry.seq });
+      }
+    }
+    const changed = appended.some(({ change }) => change !== undefined);
+    this.#grown(log, last.entry.seq, changed ? before : undefined);
+  }
+
+  // ---- both ----
+
+  async acceptDelivered(peer: Domain, updates: NorcFBody<'delivery_ack'>['updates']): Promise<void> {
+    for (const update of updates) {
+      const log = await this.#logs.get(update.conversation);
+      if (log === undefined) continue;
+      const fromHub = log.state.hub === peer;
+      const own = domainOf(update.user) === peer && log.state.hub === this.#d.self;
+      if (!(fromHub || own) || domainOf(update.user) === this.#d.self) continue; // a server speaks for its own users, the hub passes others on
+      const seq = Math.min(update.seq, log.durableSeq);
+      this.#board.delivered(update.conversation, update.user, seq);
+      this.#delivered.add({ conversation: update.conversation, user: update.user, seq });
+    }
+  }
+
+  async freezeWith(domain: Domain): Promise<number> {
+    let frozen = 0;
+    for (const conversation of await this.#d.store.read.conversationIds()) {
+      const log = await this.#logs.get(conversation);
+      if (log === undefined || log.state.frozen || !log.state.organisations.has(domain)) continue;
+      await this.#d.store.commit([{ op: 'conversation.freeze', conversationId: conversation, frozen: true }]);
+      log.adopt(freeze);
+      frozen += 1;
+    }
+    return frozen;
+  }
+
+  /** Writes what waits, for a clean stop. */
+  flush(): void {
+    this.#board.flush();
+    this.#delivered.flush();
+  }
+
+  #joined(conversation: ConversationId, peers: readonly Domain[], seq: number): void {
+    for (const peer of peers) {
+      this.#replication.joined(peer, conversation, seq);
+      this.#d.wake(peer);
+    }
+  }
+
+  /** Tells local sessions and followers that the log grew. `before`: those that a commit may have removed, who see it too. */
+  #grown(log: ConversationLog, seq: number, before: readonly Parameters<FanOut['resolved']>[0][] | undefined): void {
+    const devices = before === undefined ? log.localDevices() : new Set([...before, ...log.localDevices()]);
+    this.#ears.grown(devices, log.conversation, seq);
+    if (log.state.hub !== this.#d.self) return;
+    for (const peer of log.state.organisations) {
+      if (peer === this.#d.self) continue;
+      this.#replication.appended(peer, log.conversation, seq);
+      this.#d.wake(peer);
+    }
+  }
+
+  /** A user's progress goes to the other participants here, and along the log's paths: to the hub, or from it to the others. */
+  async #passOn(updates: readonly DeliveredUpdate[]): Promise<void> {
+    const perPeer = new Map<Domain, DeliveredUpdate[]>();
+    for (const update of updates) {
+      const log = await this.#logs.get(update.conversation);
+      if (log === undefined) continue;
+      const others = log.localDevices().filter((device) => log.state.members.get(device)?.user !== update.user);
+      this.#ears.delivered(others, update.conversation, update.user, update.seq);
+      for (const peer of this.#deliveredPeers(log, update)) perPeer.set(peer, [...(perPeer.get(peer) ?? []), update]);
+    }
+    for (const [peer, list] of perPeer) this.#d.sendDelivered(peer, list);
+  }
+
+  #deliveredPeers(log: ConversationLog, update: DeliveredUpdate): readonly Domain[] {
+    const own = domainOf(update.user) === this.#d.self;
+    if (log.state.hub !== this.#d.self) return own ? [log.state.hub] : [];
+    return [...log.state.organisations].filter((peer) => peer !== this.#d.self && peer !== domainOf(update.user));
+  }
+
+  async #oneByOne<T>(conversation: ConversationId, run: () => Promise<T>): Promise<T> {
+    const before = this.#relays.get(conversation) ?? Promise.resolve();
+    const mine = before.then(run, run);
+    this.#relays.set(conversation, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#relays.get(conversation) === mine) this.#relays.delete(conversation);
+    }
+  }
+}

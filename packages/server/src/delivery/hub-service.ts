@@ -1,0 +1,163 @@
+import { type Clock, type Domain, domainOf, type MessageId, ok, type Result, reject } from '@norc/protocol/base';
+import type { Crypto } from '@norc/protocol/crypto';
+import {
+  type AppendFacts,
+  commitEvidence,
+  type CommitEvidence,
+  decideAppend,
+  type MlsHeader,
+  type Ordered,
+  type OrderedBefore,
+  pathQuestion,
+  type Submission,
+  type TrustPaths,
+} from '@norc/protocol/norc-f';
+import type { TrustDecision, TrustQuestion } from '@norc/protocol/norc-t';
+import type { Store, StoreWrite } from '../storage/port.ts';
+import { announceItem } from './announce.ts';
+import type { ConversationLog } from './conversation-log.ts';
+import { readHeader } from './mls-header.ts';
+import type { PublicGroup, PublicGroups } from './public-group.ts';
+
+/** A submission that conflicts this often meets a store that another node writes to all the time; the sender tries later. */
+const ATTEMPTS_MAX = 8;
+const NO_PATHS: TrustPaths = new Map();
+
+export interface HubDependencies {
+  readonly self: Domain;
+  readonly store: Store;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly groups: PublicGroups;
+  readonly decide: (question: TrustQuestion) => TrustDecision;
+}
+
+/** What the hub made of a submission. `joined`: organisations whose first device it added. */
+export interface HubOutcome {
+  readonly seq: number;
+  readonly duplicate: boolean;
+  readonly joined: readonly Domain[];
+}
+
+/** Orders submissions into the logs of conversations whose hub this organisation is. */
+export class HubService {
+  readonly #d: HubDependencies;
+
+  constructor(dependencies: HubDependencies) {
+    this.#d = dependencies;
+  }
+
+  async submit(log: ConversationLog, submission: Submission): Promise<Result<HubOutcome>> {
+    const header = readHeader(submission.body);
+    if (!header.ok) return header;
+    let ordered: OrderedBefore | undefined;
+    for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
+      if (log.reloading !== undefined) await log.reloading;
+      const once = submission.kind === 'commit' ? this.#commit(log, submission, header.value, ordered) : this.#message(log, submission, header.value, ordered);
+      const outcome = await once;
+      if (outcome !== 'conflict') return outcome;
+      ordered = await this.#orderedBefore(log, submission.messageId);
+    }
+    return reject('internal', 'the log is contended');
+  }
+
+  async #orderedBefore(log: ConversationLog, messageId: MessageId): Promise<OrderedBefore | undefined> {
+    return await this.#d.store.read.entryByMessageId(log.conversation, messageId);
+  }
+
+  /** The hot path: decided without waiting, so that appends follow each other through the store. */
+  async #message(
+    log: ConversationLog,
+    submission: Submission,
+    header: MlsHeader,
+    before: OrderedBefore | undefined,
+  ): Promise<Result<HubOutcome> | 'conflict'> {
+    const recent = log.recent.find(submission.messageId);
+    const facts = this.#facts(log, submission, header, before ?? recent, undefined);
+    const decision = decideAppend(this.#d.crypto, log.state, submission, facts);
+    if (!decision.ok) return decision;
+    if (decision.value.outcome === 'duplicate') return ok({ seq: decision.value.seq, duplicate: true, joined: [] });
+    const { entry, state } = decision.value;
+    const outcome = await log.append({ entries: [entry], state });
+    return outcome === 'stored' ? ok({ seq: entry.seq, duplicate: false, joined: [] }) : 'conflict';
+  }
+
+  /** The group view verifies first, which takes time; the epoch it verified for must still be the current one after. */
+  async #commit(
+    log: ConversationLog,
+    submission: Submission,
+    header: MlsHeader,
+    before: OrderedBefore | undefined,
+  ): Promise<Result<HubOutcome> | 'conflict'> {
+    const verified = header.epoch === log.state.epoch && before === undefined ? await this.#verify(log, submission) : undefined;
+    if (verified !== undefined && !verified.ok) return verified;
+    const current = log.state.epoch === header.epoch;
+    const evidence = current ? verified?.value.evidence : undefined;
+    if (current && evidence === undefined && before === undefined) return 'conflict'; // the log moved back to this epoch: decide anew
+    const decision = decideAppend(this.#d.crypto, log.state, submission, this.#facts(log, submission, header, before, evidence));
+    if (!decision.ok) return decision;
+    if (decision.value.outcome === 'duplicate') return ok({ seq: decision.value.seq, duplicate: true, joined: [] });
+    if (verified === undefined) return 'conflict';
+    return await this.#appendCommit(log, submission, decision.value, verified.value.group);
+  }
+
+  async #verify(
+    log: ConversationLog,
+    submission: Submission,
+  ): Promise<Result<{ readonly evidence: CommitEvidence; readonly group: PublicGroup }>> {
+    const group = await log.group();
+    const applied = await group.apply(submission.body);
+    if (!applied.ok) return applied;
+    const evidence = commitEvidence(applied.value.facts);
+    const checked = await this.#checkGroupInfo(log, submission, evidence, applied.value.group);
+    return checked.ok ? ok({ evidence, group: applied.value.group }) : checked;
+  }
+
+  /** What a new organisation's server starts from must be the group that we see ourselves. */
+  async #checkGroupInfo(log: ConversationLog, submission: Submission, evidence: CommitEvidence, group: PublicGroup): Promise<Result<undefined>> {
+    const joins = evidence.added.some((member) => !log.state.organisations.has(domainOf(member.user)));
+    if (!joins || submission.groupInfo === undefined) return ok(undefined);
+    const announced = await this.#d.groups.open(submission.groupInfo);
+    if (!announced.ok) return announced;
+    const same = announced.value.facts.epoch === group.facts.epoch && this.#d.crypto.equal(announced.value.treeHash, group.treeHash);
+    return same ? ok(undefined) : reject('commit_invalid', 'group_info');
+  }
+
+  async #appendCommit(log: ConversationLog, submission: Submission, ordered: Ordered, group: PublicGroup): Promise<Result<HubOutcome> | 'conflict'> {
+    const { entry, state, change } = ordered;
+    const before = log.state;
+    const alongside: StoreWrite[] = [];
+    const joined = (change?.joinedOrganisations ?? []).filter((domain) => domain !== this.#d.self);
+    for (const peer of joined) {
+      alongside.push({ op: 'follower.add', conversationId: state.conversation, peer, seq: entry.seq });
+      const groupInfo = submission.groupInfo ?? new Uint8Array(0); // F-18 refused its absence
+      alongside.push({ op: 'outbox.add', item: announceItem(before, state, entry, groupInfo, peer, this.#d.clock.now()) });
+    }
+    for (const peer of change?.leftOrganisations ?? []) alongside.push({ op: 'follower.remove', conversationId: state.conversation, peer });
+    const planned = { entries: [entry], state, group, alongside, ...(change === undefined ? {} : { change }) };
+    const outcome = await log.append(planned);
+    return outcome === 'stored' ? ok({ seq: entry.seq, duplicate: false, joined }) : 'conflict';
+  }
+
+  #facts(log: ConversationLog, submission: Submission, header: MlsHeader, ordered: OrderedBefore | undefined, commit: CommitEvidence | undefined): AppendFacts {
+    const joining = (commit?.added ?? []).map((member) => domainOf(member.user));
+    return {
+      header,
+      now: this.#d.clock.now(),
+      paths: this.#paths(log, submission, joining),
+      ...(ordered === undefined ? {} : { ordered }),
+      ...(commit === undefined ? {} : { commit }),
+    };
+  }
+
+  /** Every other organisation of the conversation, and those that come in, with the trust decision of this moment. */
+  #paths(log: ConversationLog, { origin, body }: Submission, joining: readonly Domain[]): TrustPaths {
+    const { organisations } = log.state;
+    if (organisations.size === 1 && joining.length === 0 && organisations.has(this.#d.self)) return NO_PATHS;
+    const paths = new Map<Domain, TrustDecision>();
+    for (const domain of [...organisations, ...joining]) {
+      if (domain !== this.#d.self && !paths.has(domain)) paths.set(domain, this.#d.decide(pathQuestion(log.state, domain, origin, body.length)));
+    }
+    return paths;
+  }
+}

@@ -1,0 +1,62 @@
+import type { ConversationId } from '@norc/protocol/base';
+import type { ConversationLog } from './conversation-log.ts';
+
+const LOGS_MAX = 10_000;
+
+/**
+ * The logs in memory, least recently used first out; one that has work under way
+ * stays. Each conversation is loaded once, however many ask at the same time: two
+ * logs of one conversation would race each other.
+ */
+export class LogCache {
+  readonly #logs = new Map<ConversationId, ConversationLog>();
+  readonly #loading = new Map<ConversationId, Promise<ConversationLog | undefined>>();
+  readonly #load: (conversation: ConversationId) => Promise<ConversationLog | undefined>;
+  readonly #max: number;
+
+  constructor(load: (conversation: ConversationId) => Promise<ConversationLog | undefined>, max: number = LOGS_MAX) {
+    this.#load = load;
+    this.#max = max;
+  }
+
+  /** Without waiting, when it is in memory: the hot path. */
+  peek(conversation: ConversationId): ConversationLog | undefined {
+    const log = this.#logs.get(conversation);
+    if (log === undefined) return undefined;
+    this.#logs.delete(conversation);
+    this.#logs.set(conversation, log);
+    return log;
+  }
+
+  async get(conversation: ConversationId): Promise<ConversationLog | undefined> {
+    const log = this.peek(conversation);
+    if (log !== undefined) return log;
+    const loading = this.#loading.get(conversation) ?? this.#start(conversation);
+    return await loading;
+  }
+
+  #start(conversation: ConversationId): Promise<ConversationLog | undefined> {
+    const loading = this.#load(conversation)
+      .then((log) => {
+        if (log !== undefined) this.#keep(log);
+        return log;
+      })
+      .finally(() => this.#loading.delete(conversation));
+    this.#loading.set(conversation, loading);
+    return loading;
+  }
+
+  #keep(log: ConversationLog): void {
+    this.#logs.set(log.conversation, log);
+    if (this.#logs.size <= this.#max) return;
+    for (const [id, oldest] of this.#logs) {
+      if (oldest.busy || oldest === log) continue;
+      this.#logs.delete(id);
+      return;
+    }
+  }
+
+  inMemory(): Iterable<ConversationLog> {
+    return this.#logs.values();
+  }
+}

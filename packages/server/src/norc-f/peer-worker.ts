@@ -1,0 +1,217 @@
+import { type Domain, ok, type Result, reject } from '@norc/protocol/base';
+import { attemptFailed, attemptStarted, attemptSucceeded, type Breaker, CLOSED, failsFast, mayAttempt, type NorcFMessage, type NorcFType, peerHeard, type Priority } from '@norc/protocol/norc-f';
+import type { ReceivedMessage } from '@norc/protocol/wire';
+import type { Delivery, LinkStatus } from '../services.ts';
+import type { Store } from '../storage/port.ts';
+import type { LinkCloseCause, LinkEndpoint } from '../transport/port.ts';
+import { dialLink, type OutgoingDependencies, type OutgoingLink } from './outgoing-link.ts';
+import { OutboxDrain } from './outbox-drain.ts';
+
+const RELAYS_IN_FLIGHT_MAX = 8;
+
+export interface WorkerDependencies extends Omit<OutgoingDependencies, 'onClosed'> {
+  readonly store: Store;
+  readonly delivery: Delivery;
+  readonly endpoints: (peer: Domain) => Promise<readonly LinkEndpoint[]>;
+  readonly onFault: (error: unknown) => void;
+  readonly onState: (peer: Domain, state: 'up' | 'down', detail: string) => void;
+}
+
+/**
+ * Keeps one peer supplied: dials when there is something to send, sends requests,
+ * drains the outbox, replicates logs, and comes back after failures by the breaker.
+ */
+export class PeerWorker {
+  readonly peer: Domain;
+  readonly #d: WorkerDependencies;
+  #breaker: Breaker = CLOSED;
+  #link: OutgoingLink | undefined;
+  #drain: OutboxDrain | undefined;
+  #dialing: Promise<Result<OutgoingLink>> | undefined;
+  #cause: string | undefined;
+  #upSince = 0;
+  #pumping = false;
+  #again = false;
+  #relays = 0;
+  #stopped = false;
+  #cancelRetry: () => void = () => undefined;
+
+  constructor(peer: Domain, dependencies: WorkerDependencies) {
+    this.peer = peer;
+    this.#d = dependencies;
+  }
+
+  get link(): OutgoingLink | undefined {
+    return this.#link?.isOpen === true ? this.#link : undefined;
+  }
+
+  /** Something waits for the peer. */
+  wake(): void {
+    if (this.#stopped) return;
+    this.#again = true;
+    if (!this.#pumping) void this.#pump().catch(this.#d.onFault);
+  }
+
+  /** The peer dialed us: it is back. */
+  heard(): void {
+    const before = this.#breaker;
+    this.#breaker = peerHeard(before, this.#d.identity.clock.now());
+    if (this.#breaker !== before) this.wake();
+  }
+
+  async request(priority: Priority, message: NorcFMessage & { readonly type: NorcFType }): Promise<Result<ReceivedMessage<NorcFMessage>>> {
+    const link = await this.#connected(true);
+    return link.ok ? await link.value.request(priority, message) : link;
+  }
+
+  /** One-way, over a link that is dialed if need be. */
+  async post(priority: Priority, message: NorcFMessage): Promise<Result<undefined>> {
+    const open = this.link;
+    if (open !== undefined) {
+      open.send(priority, message); // before anything is waited for: a revocation goes out ahead of the cut that it causes
+      return ok(undefined);
+    }
+    const link = await this.#connected(true);
+    if (!link.ok) return link;
+    link.value.send(priority, message);
+    return ok(undefined);
+  }
+
+  /** One-way, only when the link is there: what it carries may be lost. */
+  sendIfUp(priority: Priority, message: NorcFMessage): void {
+    this.link?.send(priority, message);
+  }
+
+  /** A link that was made before trust changed says the wrong thing: the next one says the right one. */
+  reconnect(): void {
+    this.#link?.close();
+    this.#link = undefined;
+    this.#breaker = CLOSED;
+    this.wake();
+  }
+
+  cut(): void {
+    this.#link?.cut();
+    this.#link = undefined;
+  }
+
+  tick(): void {
+    this.link?.tick();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelRetry();
+    this.#link?.close();
+  }
+
+  status(): Omit<LinkStatus, 'queued'> {
+    const since = this.#breaker.state === 'closed' ? this.#upSince : this.#breaker.since;
+    const base = { peer: this.peer, since: since as LinkStatus['since'], attempts: this.#breaker.state === 'closed' ? 0 : this.#breaker.failures };
+    const cause = this.#cause === undefined ? {} : { cause: this.#cause };
+    if (this.link !== undefined) return { ...base, state: 'up', version: this.link.version };
+    if (this.#d.trust.pins(this.peer) === undefined) return { ...base, ...cause, state: 'blocked' };
+    if (this.#breaker.state === 'waiting') return { ...base, ...cause, state: 'waiting', nextAttemptAt: this.#breaker.retryAt };
+    return { ...base, ...cause, state: this.#dialing === undefined ? 'waiting' : 'connecting' };
+  }
+
+  async #pump(): Promise<void> {
+    this.#pumping = true;
+    try {
+      while (this.#again && !this.#stopped) {
+        this.#again = false;
+        if (this.#d.trust.pins(this.peer) === undefined) return; // nothing but the trust exchange goes out, by request()
+        const link = await this.#connected(false);
+        if (!link.ok || !link.value.peer.trusted) return;
+        await this.#drain?.run();
+        await this.#replicate(link.value);
+      }
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  async #replicate(link: OutgoingLink): Promise<void> {
+    while (link.isOpen && this.#relays < RELAYS_IN_FLIGHT_MAX) {
+      const relay = await this.#d.delivery.nextRelay(this.peer);
+      const last = relay?.entries.at(-1);
+      if (relay === undefined || last === undefined) return;
+      this.#relays += 1;
+      void link
+        .request('interactive', { type: 'message_relay', body: relay })
+        .then(async (answer) => {
+          if (answer.ok && answer.value.type === 'relay_ack') {
+            await this.#d.delivery.relayAcked(this.peer, relay.conversation, answer.value.body.seq, last.seq);
+          } else if (link.isOpen) this.#d.delivery.relayRefused(this.peer, relay.conversation);
+        })
+        .catch(this.#d.onFault)
+        .finally(() => {
+          if (this.#link === link) this.#relays -= 1; // a new link counts its own
+          this.wake();
+        });
+    }
+  }
+
+  /** The link, dialed if need be. With `now`, requests that cannot wait fail while the peer is known to be away. */
+  async #connected(now: boolean): Promise<Result<OutgoingLink>> {
+    const link = this.link;
+    if (link !== undefined) return ok(link);
+    if (this.#dialing !== undefined) return await this.#dialing;
+    if (now && failsFast(this.#breaker)) return reject('no_route', this.#cause ?? 'unreachable');
+    if (!now && !mayAttempt(this.#breaker, this.#d.identity.clock.now())) return reject('no_route', 'waiting');
+    this.#dialing = this.#dial().finally(() => {
+      this.#dialing = undefined;
+    });
+    return await this.#dialing;
+  }
+
+  async #dial(): Promise<Result<OutgoingLink>> {
+    const { clock, random } = this.#d.identity;
+    if (mayAttempt(this.#breaker, clock.now())) this.#breaker = attemptStarted(this.#breaker, clock.now());
+    const dialed = await this.#tryEndpoints();
+    if (!dialed.ok) {
+      this.#breaker = attemptFailed(this.#breaker, clock.now(), random);
+      this.#cause = dialed.error.detail;
+      this.#d.onState(this.peer, 'down', dialed.error.detail);
+      this.#retryLater();
+      return dialed;
+    }
+    this.#breaker = attemptSucceeded();
+    this.#cause = undefined;
+    this.#upSince = clock.now();
+    this.#relays = 0;
+    this.#link = dialed.value;
+    this.#drain = new OutboxDrain(this.peer, dialed.value, { ...this.#d, now: () => clock.now(), later: () => this.wake() });
+    if (dialed.value.peer.trusted) await this.#d.delivery.linkUp(this.peer);
+    this.#d.onState(this.peer, 'up', `version ${dialed.value.version}`);
+    this.wake();
+    return dialed;
+  }
+
+  async #tryEndpoints(): Promise<Result<OutgoingLink>> {
+    let detail = 'no address is known';
+    for (const endpoint of await this.#d.endpoints(this.peer)) {
+      const dialed = await dialLink({ ...this.#d, onClosed: (link, cause) => this.#closed(link, cause) }, this.peer, endpoint);
+      if (dialed.ok) return ok(dialed.value);
+      detail = `${dialed.error.cause}: ${dialed.error.detail}`;
+    }
+    return reject('no_route', detail);
+  }
+
+  #closed(link: OutgoingLink, cause: LinkCloseCause): void {
+    if (this.#link !== link) return;
+    this.#link = undefined;
+    this.#drain = undefined;
+    this.#cause = cause;
+    this.#breaker = attemptFailed(this.#breaker, this.#d.identity.clock.now(), this.#d.identity.random);
+    this.#d.onState(this.peer, 'down', cause);
+    this.#retryLater();
+  }
+
+  #retryLater(): void {
+    if (this.#breaker.state !== 'waiting' || this.#stopped) return;
+    this.#cancelRetry();
+    const wait = Math.max(1, this.#breaker.retryAt - this.#d.identity.clock.now());
+    this.#cancelRetry = this.#d.timers.after(wait, () => this.wake());
+  }
+}

@@ -1,0 +1,275 @@
+import { type Clock, type Domain, InvariantError, MESSAGE_TYPES, ok, type Random, type Result, reject } from '@norc/protocol/base';
+import { type Crypto, documentType, parseDocument, type SignedDocument, type Signer, signDocument } from '@norc/protocol/crypto';
+import {
+  certificateIdFromBytes,
+  decodeInitiatorState,
+  decodeResponderState,
+  type DomainProof,
+  encodeInitiatorState,
+  encodeResponderState,
+  type ExchangeContext,
+  type ExchangeEffect,
+  type ExchangeEvent,
+  type ExchangeStep,
+  exchangeIdFromBytes,
+  type GrantedLevel,
+  type InitiatorState,
+  type Party,
+  type ResponderState,
+  startInitiator,
+  startResponder,
+  stepInitiator,
+  stepResponder,
+  TRUST_MESSAGES,
+  type TrustMessageName,
+} from '@norc/protocol/norc-t';
+import type { Audit, AuditEvent } from '../services.ts';
+import type { Store, StoreWrite, TrustExchangeRow } from '../storage/port.ts';
+import type { TrustBoard } from './trust-facts.ts';
+
+/** One exchange in progress: its machine's state, and what is stored of it. */
+export type Exchange =
+  | { readonly role: 'initiator'; readonly id: string; readonly peer: Domain; readonly state: InitiatorState }
+  | { readonly role: 'responder'; readonly id: string; readonly peer: Domain; readonly state: ResponderState };
+
+export interface RunnerDependencies {
+  readonly self: Party;
+  readonly board: TrustBoard;
+  readonly store: Store;
+  readonly audit: Audit;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly signer: Signer;
+  readonly proveDomain: (domain: Domain, rootKey: Uint8Array) => Promise<DomainProof>;
+  /** Sends a signed document to the peer; what is lost is sent again by `retry`. */
+  readonly send: (peer: Domain, type: number, document: Uint8Array) => void;
+  /** Both certificates are stored and in force from their dates on. */
+  readonly onGranted: (peer: Domain) => void;
+}
+
+/** Runs the trust exchange's machines: carries out their effects, durably before anything is sent. */
+export class ExchangeRunner {
+  readonly #d: RunnerDependencies;
+  readonly #exchanges = new Map<string, Exchange>();
+  /** Events of one exchange are handled one after the other. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+
+  constructor(dependencies: RunnerDependencies) {
+    this.#d = dependencies;
+  }
+
+  async load(): Promise<void> {
+    for (const row of await this.#d.store.read.trustExchanges()) {
+      const exchange = restore(row);
+      this.#exchanges.set(exchange.id, exchange);
+    }
+  }
+
+  get all(): readonly Exchange[] {
+    return [...this.#exchanges.values()];
+  }
+
+  /** The open exchange with a peer that waits for our officers. */
+  awaitingApproval(peer: Domain): Exchange | undefined {
+    return this.all.find((one) => one.peer === peer && one.state.phase === 'awaiting_approval');
+  }
+
+  async request(peer: Domain, level: GrantedLevel, actor: string): Promise<Result<Exchange>> {
+    const { self, random, board } = this.#d;
+    const terms = { permissions: board.policy.permissions, limits: board.policy.limits, conditions: [] };
+    const started = startInitiator(this.#context(peer), {
+      self,
+      peer,
+      level,
+      asks: terms,
+      offers: terms,
+      validDays: board.policy.levels[level].lifeDaysMax,
+      exchangeId: exchangeIdFromBytes(random.bytes(16)),
+      certificateId: certificateIdFromBytes(random.bytes(16)),
+      nonce: random.bytes(32),
+    });
+    if (!started.ok) return started;
+    const { state, effects } = started.value;
+    const exchange: Exchange = { role: 'initiator', id: state.exchange_id, peer, state };
+    const event: AuditEvent = { type: 'trust_requested', actor, subject: `org:${peer}`, outcome: 'ok', detail: { level } };
+    return await this.#inTurn(exchange.id, () => this.#settle(exchange, effects, [event]));
+  }
+
+  /** A document of the peer. Errors: what the machine refused it for. */
+  async receive(peer: Domain, document: Uint8Array): Promise<Result<Exchange>> {
+    const id = exchangeIdOf(document);
+    if (!id.ok) return id;
+    return await this.#inTurn(id.value, async () => {
+      const known = this.#exchanges.get(id.value);
+      if (known !== undefined) return await this.#take(known, peer, document);
+      const { self, random } = this.#d;
+      const responder = { self, certificateId: certificateIdFromBytes(random.bytes(16)), nonce: random.bytes(32) };
+      const started = startResponder(this.#context(peer), responder, document);
+      if (!started.ok) return started;
+      if (started.value.state.peer !== peer) return reject('forbidden', 'party of the exchange');
+      const exchange: Exchange = { role: 'responder', id: id.value, peer, state: started.value.state };
+      const event: AuditEvent = { type: 'trust_request_received', actor: `org:${peer}`, subject: `exchange:${id.value}`, outcome: 'ok' };
+      return await this.#settle(exchange, started.value.effects, [event]);
+    });
+  }
+
+  async #take(known: Exchange, peer: Domain, document: Uint8Array): Promise<Result<Exchange>> {
+    if (known.peer !== peer) return reject('forbidden', 'party of the exchange');
+    return await this.#step(known, { kind: 'received', document }, []);
+  }
+
+  async officer(exchange: Exchange, decision: 'approve' | 'reject', by: string, actor: string, reason?: string): Promise<Result<Exchange>> {
+    const event = { kind: 'officer', decision, by, at: this.#d.clock.now(), ...(reason === undefined ? {} : { reason }) } as const;
+    const audit: AuditEvent = {
+      type: decision === 'approve' ? 'trust_approved' : 'trust_declined',
+      actor,
+      subject: `org:${exchange.peer}`,
+      outcome: 'ok',
+    };
+    return await this.#inTurn(exchange.id, async () => {
+      const current = this.#exchanges.get(exchange.id);
+      if (current === undefined) throw new InvariantError('the exchange is gone');
+      return await this.#step(current, event, [audit]);
+    });
+  }
+
+  /** Sends again what no answer came to, and lets deadlines pass. */
+  async retry(): Promise<void> {
+    for (const { id } of this.all) {
+      await this.#inTurn(id, async () => {
+        const exchange = this.#exchanges.get(id);
+        if (exchange === undefined || isOver(exchange)) return;
+        const stepped = await this.#step(exchange, { kind: 'clock' }, []);
+        const now = stepped.ok ? stepped.value : exchange;
+        if (now.state.phase === 'proving_domain') await this.#prove(now);
+        else if (!isOver(now)) for (const document of now.state.sent) await this.#sendAgain(now, document);
+      });
+    }
+  }
+
+  async #prove(exchange: Exchange): Promise<void> {
+    const party = 'peer_party' in exchange.state ? exchange.state.peer_party : undefined;
+    if (party === undefined) return;
+    await this.#step(exchange, await this.#d.proveDomain(exchange.peer, party.root_key), []);
+  }
+
+  #step(exchange: Exchange, event: ExchangeEvent, events: readonly AuditEvent[]): Promise<Result<Exchange>> {
+    const context = this.#context(exchange.peer);
+    if (exchange.role === 'initiator') {
+      const { state, effects } = stepInitiator(context, exchange.state, event);
+      return this.#settle({ ...exchange, state }, effects, events);
+    }
+    const { state, effects }: ExchangeStep<ResponderState> = stepResponder(context, exchange.state, event);
+    return this.#settle({ ...exchange, state }, effects, events);
+  }
+
+  /** Persist, then send, then ask the world and go on with its answer. */
+  async #settle(exchange: Exchange, effects: readonly ExchangeEffect[], events: readonly AuditEvent[]): Promise<Result<Exchange>> {
+    const before = this.#exchanges.get(exchange.id);
+    if (before?.state !== exchange.state) await this.#persist(exchange, effects, events);
+    this.#exchanges.set(exchange.id, exchange);
+    for (const effect of effects) if (effect.kind === 'send') await this.#sign(exchange.peer, effect.message, effect.draft);
+    if (effects.some((effect) => effect.kind === 'keep_certificates')) this.#d.onGranted(exchange.peer);
+    for (const effect of effects) {
+      if (effect.kind === 'refuse') return reject(effect.code, effect.detail);
+      if (effect.kind === 'prove_domain') {
+        return await this.#step(exchange, await this.#d.proveDomain(effect.domain, effect.rootKey), []);
+      }
+      if (effect.kind === 'sign_certificates') return await this.#signCertificates(exchange, effect);
+      if (effect.kind === 'ask_approval' && effect.question.approvalsNeeded <= 0) throw new InvariantError('no approval is needed');
+    }
+    return ok(exchange);
+  }
+
+  async #persist(exchange: Exchange, effects: readonly ExchangeEffect[], events: readonly AuditEvent[]): Promise<void> {
+    const { clock, board } = this.#d;
+    const now = clock.now();
+    const writes: StoreWrite[] = [{ op: 'trust.exchange.put', exchange: rowOf(exchange, now) }];
+    const audit = [...events];
+    for (const effect of effects) {
+      if (effect.kind === 'keep_certificates') {
+        for (const document of [effect.given, effect.received]) {
+          const added = board.addCertificate(document, now);
+          if (!added.ok) throw new InvariantError(`certificate of a finished exchange: ${added.error.code}`);
+          const { certificateId, issuer, subject, notAfter, level } = added.value;
+          writes.push({ op: 'trust.certificate.put', certificate: { certificateId, issuer, subject, notAfter, document } });
+          audit.push({ type: 'trust_established', actor: `org:${issuer}`, subject: `org:${subject}`, outcome: 'ok', detail: { level, certificate_id: certificateId } });
+        }
+        writes.push({ op: 'trust.heard', peer: exchange.peer, at: now });
+        board.heard(exchange.peer, now);
+      }
+      if (effect.kind === 'ended') {
+        audit.push({ type: 'trust_exchange_failed', actor: `org:${exchange.peer}`, subject: `exchange:${exchange.id}`, outcome: 'refused', detail: { code: effect.code } });
+      }
+    }
+    await this.#d.audit.commit(writes, audit);
+  }
+
+  async #sign(peer: Domain, message: TrustMessageName, draft: SignedDocument<unknown>): Promise<void> {
+    const signed = await signDocument(this.#d.crypto, draft, this.#d.signer);
+    this.#d.send(peer, MESSAGE_TYPES[message], signed.bytes);
+  }
+
+  async #sendAgain(exchange: Exchange, document: Uint8Array): Promise<void> {
+    for (const [name, kind] of Object.entries(TRUST_MESSAGES)) {
+      const parsed = parseDocument<unknown>(kind, document);
+      if (parsed.ok) return await this.#sign(exchange.peer, name as TrustMessageName, parsed.value); // the keys are the names
+    }
+  }
+
+  async #signCertificates(exchange: Exchange, effect: Extract<ExchangeEffect, { kind: 'sign_certificates' }>): Promise<Result<Exchange>> {
+    const { crypto, signer } = this.#d;
+    const issued = await signDocument(crypto, effect.issued, signer);
+    const counterpart = await signDocument(crypto, effect.counterpart, signer);
+    return await this.#step(exchange, { kind: 'signed', issued: issued.bytes, counterpart: counterpart.bytes }, []);
+  }
+
+  #context(peer: Domain): ExchangeContext {
+    const { crypto, clock, board } = this.#d;
+    const pinnedRootKey = board.knownRootKey(peer);
+    return { crypto, now: clock.now(), policy: board.policy, ...(pinnedRootKey === undefined ? {} : { pinnedRootKey }) };
+  }
+
+  async #inTurn<T>(id: string, run: () => Promise<T>): Promise<T> {
+    const mine = (this.#turns.get(id) ?? Promise.resolve()).then(run, run);
+    this.#turns.set(id, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#turns.get(id) === mine) this.#turns.delete(id);
+    }
+  }
+}
+
+export function isOver({ state }: Exchange): boolean {
+  return state.phase === 'ended' || state.phase === 'established';
+}
+
+function exchangeIdOf(document: Uint8Array): Result<string> {
+  const type = documentType(document);
+  if (!type.ok) return type;
+  const name = Object.keys(TRUST_MESSAGES).find((one): one is TrustMessageName => one === type.value);
+  if (name === undefined) return reject('malformed', 'trust document');
+  const parsed = parseDocument<object>(TRUST_MESSAGES[name], document);
+  if (!parsed.ok) return parsed;
+  const { body } = parsed.value;
+  return 'exchange_id' in body && typeof body.exchange_id === 'string' ? ok(body.exchange_id) : reject('malformed', 'trust document');
+}
+
+function rowOf(exchange: Exchange, updatedAt: TrustExchangeRow['updatedAt']): TrustExchangeRow {
+  const document = exchange.role === 'initiator' ? encodeInitiatorState(exchange.state) : encodeResponderState(exchange.state);
+  return { exchangeId: exchange.id, peer: exchange.peer, role: exchange.role, state: exchange.state.phase, document, updatedAt };
+}
+
+function restore(row: TrustExchangeRow): Exchange {
+  const { exchangeId: id, peer } = row;
+  if (row.role === 'initiator') {
+    const state = decodeInitiatorState(row.document);
+    if (state.ok) return { role: 'initiator', id, peer, state: state.value };
+  } else {
+    const state = decodeResponderState(row.document);
+    if (state.ok) return { role: 'responder', id, peer, state: state.value };
+  }
+  throw new InvariantError('a stored trust exchange does not decode');
+}

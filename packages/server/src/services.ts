@@ -1,0 +1,245 @@
+import type {
+  AuditType,
+  ConversationId,
+  DeviceId,
+  Domain,
+  Instant,
+  Label,
+  MessageId,
+  Reject,
+  Result,
+  TrustLevel,
+  UserAddress,
+} from '@norc/protocol/base';
+import type { NorcFBody, NorcFMessage, NorcFType } from '@norc/protocol/norc-f';
+import type { TrustDecision, TrustQuestion } from '@norc/protocol/norc-t';
+import type { ReceivedMessage, WireLogEntry } from '@norc/protocol/wire';
+import type { DeviceRow, StoreWrite } from './storage/port.ts';
+import type { PriorityClass } from './transport/port.ts';
+
+/**
+ * What the services of one organisation ask of each other. A service never reaches
+ * into another's inside (ARCHITECTURE.md); node.ts wires them together.
+ */
+
+/** A device whose session proved its key. Only the NORC-C service makes one. */
+export interface AuthenticatedDevice {
+  readonly deviceId: DeviceId;
+  readonly user: UserAddress;
+}
+
+// ---- directory: users, devices, key packages --------------------------------------------
+
+export interface Directory {
+  addUser(user: UserAddress, actor: string): Promise<Result<{ readonly added: boolean }>>;
+  /** The secret goes into the enrolment code and is kept only as a hash. */
+  createEnrolment(user: UserAddress, actor: string): Promise<Result<{ readonly secret: Uint8Array; readonly expiresAt: Instant }>>;
+  register(request: RegistrationRequest): Promise<Result<RegisteredDevice>>;
+  device(deviceId: DeviceId): Promise<DeviceRow | undefined>;
+  devicesOf(user: UserAddress): Promise<readonly DeviceRow[]>;
+  revokeDevice(deviceId: DeviceId, actor: string): Promise<Result<{ readonly user: UserAddress }>>;
+  publishKeyPackages(
+    device: AuthenticatedDevice,
+    packages: readonly Uint8Array[],
+    lastResort: Uint8Array | undefined,
+  ): Promise<Result<{ readonly stock: number }>>;
+  keyStock(deviceId: DeviceId): Promise<number>;
+  /** Local users only. A user without an answer is absent from the result. */
+  claimKeyPackages(users: readonly UserAddress[], requester: UserAddress): Promise<readonly ClaimedPackage[]>;
+  /** Called after a device of the user was registered or revoked. */
+  onDevicesChanged(listener: (user: UserAddress, revoked: DeviceId | undefined) => void): void;
+}
+
+export interface RegistrationRequest {
+  readonly user: UserAddress;
+  readonly secret: Uint8Array;
+  readonly deviceId: DeviceId;
+  readonly name: string;
+  readonly publicKey: Uint8Array;
+}
+
+export interface RegisteredDevice {
+  readonly status: 'registered' | 'already_registered';
+  readonly certificate: Uint8Array;
+  readonly issuerCertificate: Uint8Array;
+}
+
+export interface ClaimedPackage {
+  readonly user: UserAddress;
+  readonly deviceId: DeviceId;
+  readonly keyPackage: Uint8Array;
+}
+
+// ---- delivery: the logs of conversations, as hub and as follower ------------------------
+
+export interface Delivery {
+  create(sender: AuthenticatedDevice, request: CreateRequest): Promise<Result<SubmitOutcome>>;
+  submit(sender: AuthenticatedDevice, submission: LocalSubmission): Promise<Result<SubmitOutcome>>;
+  /** From a follower's server; the link already proved who it is. */
+  submitFrom(peer: Domain, item: NorcFBody<'message_submit'>['items'][number]): Promise<NorcFBody<'submit_result'>['items'][number]>;
+  /** From the hub's server. Resolves when the entries are durable here. */
+  acceptRelay(peer: Domain, relay: NorcFBody<'message_relay'>): Promise<Result<{ readonly seq: number }>>;
+  acceptAnnounce(peer: Domain, announce: NorcFBody<'conversation_announce'>): Promise<Result<{ readonly seq: number }>>;
+  acceptDelivered(peer: Domain, updates: NorcFBody<'delivery_ack'>['updates']): Promise<void>;
+  /** A new link to `peer` is up: what it lacks is found out from the store. */
+  linkUp(peer: Domain): Promise<void>;
+  /** Entries that `peer` lacks, ready to send, after those that earlier calls gave; undefined when it lacks none. */
+  nextRelay(peer: Domain): Promise<NorcFBody<'message_relay'> | undefined>;
+  /** `sentSeq`: the last entry of the relay that this answers. */
+  relayAcked(peer: Domain, conversation: ConversationId, seq: number, sentSeq: number): Promise<void>;
+  /** The follower refused the relay: this conversation waits for the next link. */
+  relayRefused(peer: Domain, conversation: ConversationId): void;
+  /** The hub's answer to what the outbox sent. */
+  submissionResolved(peer: Domain, results: NorcFBody<'submit_result'>['items']): Promise<void>;
+  cursors(device: AuthenticatedDevice, cursors: readonly { readonly conversation: ConversationId; readonly seq: number }[]): void;
+  /** Conversations in which something is, or may come, for the device; `headSeq`: the last entry that is for it. */
+  memberships(device: AuthenticatedDevice): Promise<readonly Membership[]>;
+  /** Entries for one device after `after`, Welcome only where it is for this device. */
+  entriesFor(device: AuthenticatedDevice, conversation: ConversationId, after: number, limit: number, bytesMax: number): Promise<Result<ConversationEntries>>;
+  deliveredIn(
+    conversation: ConversationId,
+  ): Promise<readonly { readonly conversation: ConversationId; readonly user: UserAddress; readonly seq: number }[]>;
+  /** A session's ear. Calls come after the fact is durable, in order per conversation. */
+  attach(device: AuthenticatedDevice, ear: DeliveryEar): () => void;
+  /** Freezes shared conversations after trust to `domain` ended; thaws nothing. */
+  freezeWith(domain: Domain): Promise<number>;
+  /** Writes what waits to be written a little later, for a clean stop. */
+  flush(): void;
+}
+
+export interface Membership {
+  readonly conversation: ConversationId;
+  readonly cursor: number;
+  readonly headSeq: number;
+}
+
+export interface CreateRequest {
+  readonly conversation: ConversationId;
+  readonly label: Label;
+  readonly messageId: MessageId;
+  readonly commit: Uint8Array;
+  readonly welcome: Uint8Array;
+  readonly groupInfo: Uint8Array;
+}
+
+export interface LocalSubmission {
+  readonly conversation: ConversationId;
+  readonly messageId: MessageId;
+  readonly kind: 'application' | 'commit';
+  readonly body: Uint8Array;
+  readonly welcome?: Uint8Array;
+  readonly groupInfo?: Uint8Array;
+}
+
+/** `queued`: in our outbox towards the hub. `sent`: ordered. */
+export type SubmitOutcome = { readonly state: 'queued' } | { readonly state: 'sent'; readonly seq: number };
+
+export interface ConversationEntries {
+  readonly conversation: ConversationId;
+  readonly hub: Domain;
+  readonly label: Label;
+  readonly headSeq: number;
+  readonly entries: readonly WireLogEntry[];
+}
+
+export interface DeliveryEar {
+  /** The log of a conversation of this device has grown to `headSeq`; or it has just become a member. */
+  grown(conversation: ConversationId, headSeq: number): void;
+  /** What became of this device's own queued submission. */
+  resolved(conversation: ConversationId, messageId: MessageId, outcome: { readonly seq: number } | { readonly refused: Reject }): void;
+  delivered(conversation: ConversationId, user: UserAddress, seq: number): void;
+}
+
+// ---- trust ---------------------------------------------------------------------------------
+
+export interface Trust {
+  /** The one decision function over the facts held now (protocol/norc-t). */
+  decide(question: TrustQuestion): TrustDecision;
+  /** The level that counts with `peer` now; `untrusted` when nothing may pass. */
+  level(peer: Domain): TrustLevel;
+  /** Facts for link pinning: the peer's TLS key hashes and root key; undefined without a certificate in force. */
+  pins(peer: Domain): { readonly spkiHashes: readonly Uint8Array[]; readonly rootKey: Uint8Array } | undefined;
+  /** The root key to check credentials of `domain` against: our own, or the one that trust pinned. */
+  rootKey(domain: Domain): Uint8Array | undefined;
+  /** The certificate that we issued about `domain`, for devices to verify themselves. */
+  certificateAbout(domain: Domain): { readonly document: Uint8Array; readonly issuerCertificate: Uint8Array } | undefined;
+  peers(): readonly Domain[];
+  /** After a certificate came into force, or ended. */
+  onChange(listener: (peer: Domain, change: 'granted' | 'ended') => void): void;
+  /** A trust document from the link's control stream; the reply document, if any. */
+  receive(peer: Domain, type: number, document: Uint8Array): Promise<Result<{ readonly type: number; readonly document: Uint8Array } | undefined>>;
+}
+
+/** What an officer sees of one partner. Times in milliseconds since 1970. */
+export interface TrustSummary {
+  readonly peer: Domain;
+  /** `none`: never agreed, or over. */
+  readonly state: 'none' | 'requested' | 'awaiting_approval' | 'in_force' | 'expired' | 'revoked' | 'refused';
+  /** The lower of the two directions when in force; the requested one while open. */
+  readonly level: TrustLevel;
+  readonly notAfter?: Instant;
+  /** Fingerprint of the partner's root key, for comparison by another channel. */
+  readonly rootFingerprint?: Uint8Array;
+  readonly exchangeId?: string;
+  /** Why it is as it is, for people. */
+  readonly explanation: string;
+}
+
+/** What officers do. Each call is an audit entry in the transaction that it causes. */
+export interface TrustOfficer {
+  request(peer: Domain, level: TrustLevel, actor: string): Promise<Result<{ readonly exchangeId: string }>>;
+  summaries(): readonly TrustSummary[];
+  approve(peer: Domain, actor: string): Promise<Result<TrustSummary>>;
+  decline(peer: Domain, actor: string, reason: string): Promise<Result<TrustSummary>>;
+  revoke(peer: Domain, actor: string, reason: string): Promise<Result<{ readonly sequence: number }>>;
+}
+
+// ---- links -----------------------------------------------------------------------------------
+
+export interface Links {
+  /** One request and its reply over the link to `peer`, dialed if needed. Rejects nothing: failures are Result codes (no_route, not_trusted, …). */
+  request(
+    peer: Domain,
+    priority: PriorityClass,
+    message: NorcFMessage & { readonly type: NorcFType },
+  ): Promise<Result<ReceivedMessage<NorcFMessage>>>;
+  /** There is something for `peer`: an outbox item, or log entries it lacks. */
+  wake(peer: Domain): void;
+  /** Trust changed: new links say the new certificates. */
+  renew(peer: Domain): void;
+  /** Closes links both ways at once; new ones are strangers' until trust is back. */
+  cut(peer: Domain): void;
+  status(): readonly Omit<LinkStatus, 'queued'>[];
+}
+
+export interface LinkStatus {
+  readonly peer: Domain;
+  readonly state: 'up' | 'connecting' | 'waiting' | 'blocked';
+  readonly version?: string;
+  readonly cause?: string;
+  readonly since: Instant;
+  readonly attempts: number;
+  readonly nextAttemptAt?: Instant;
+  readonly queued: number;
+}
+
+// ---- audit -----------------------------------------------------------------------------------
+
+export interface AuditEvent {
+  readonly type: AuditType;
+  /** `kind:id` as in spec/audit-log section 2, with plain ids: the audit service puts pseudonyms in their place. */
+  readonly actor: string;
+  readonly subject: string;
+  readonly outcome: 'ok' | 'refused' | 'failed';
+  readonly detail?: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface Audit {
+  /**
+   * Commits `writes` and the entries for `events` as one transaction, retrying when
+   * another transaction appended first. Users in events are pseudonymised here.
+   */
+  commit(writes: readonly StoreWrite[], events: readonly AuditEvent[]): Promise<{ readonly ok: true } | { readonly ok: false; readonly conflict: StoreWrite['op'] }>;
+  /** For refusals that write nothing else; repeated ones are aggregated. */
+  note(event: AuditEvent): void;
+}

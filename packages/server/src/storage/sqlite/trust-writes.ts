@@ -1,0 +1,77 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { sameBytes } from '@norc/protocol/base';
+import type { AuditRow, TrustCertificateRow, TrustExchangeRow, TrustRevocationRow } from '../port.ts';
+import { bytesOf, integerOf } from './rows.ts';
+
+/** Trust documents, the audit log and named values. Conditional writes return whether they took effect. */
+export class TrustWrites {
+  readonly #exchange: StatementSync;
+  readonly #certificate: StatementSync;
+  readonly #revocation: StatementSync;
+  readonly #heard: StatementSync;
+  readonly #auditHead: StatementSync;
+  readonly #audit: StatementSync;
+  readonly #meta: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    this.#exchange = database.prepare(`
+      INSERT INTO trust_exchange (id, peer, role, state, document, updated_at) VALUES (?, ?, ?, ?, ?, ?)
+      ON CONFLICT (id) DO UPDATE SET peer = excluded.peer, role = excluded.role, state = excluded.state,
+        document = excluded.document, updated_at = excluded.updated_at`);
+    this.#certificate = database.prepare(`
+      INSERT INTO trust_certificate (id, issuer, subject, not_after, document) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT (id) DO UPDATE SET issuer = excluded.issuer, subject = excluded.subject,
+        not_after = excluded.not_after, document = excluded.document`);
+    this.#revocation = database.prepare(`
+      INSERT INTO trust_revocation (issuer, sequence, subject, document)
+      SELECT ?1, ?2, ?3, ?4
+      WHERE ?2 = 1 + COALESCE((SELECT max(sequence) FROM trust_revocation WHERE issuer = ?1), 0)`);
+    this.#heard = database.prepare(`
+      INSERT INTO trust_heard (peer, at) VALUES (?, ?) ON CONFLICT DO UPDATE SET at = excluded.at`);
+    this.#auditHead = database.prepare('SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1');
+    this.#audit = database.prepare(`
+      INSERT INTO audit (sequence, time, type, previous_hash, hash, entry, signature) VALUES (?, ?, ?, ?, ?, ?, ?)`);
+    this.#meta = database.prepare(`
+      INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value`);
+  }
+
+  putExchange(exchange: TrustExchangeRow): void {
+    const { exchangeId, peer, role, state, document, updatedAt } = exchange;
+    this.#exchange.run(exchangeId, peer, role, state, document, updatedAt);
+  }
+
+  putCertificate(certificate: TrustCertificateRow): void {
+    const { certificateId, issuer, subject, notAfter, document } = certificate;
+    this.#certificate.run(certificateId, issuer, subject, notAfter, document);
+  }
+
+  addRevocation(revocation: TrustRevocationRow): boolean {
+    const { issuer, sequence, subject, document } = revocation;
+    return this.#revocation.run(issuer, sequence, subject, document).changes !== 0;
+  }
+
+  heard(peer: string, at: number): void {
+    this.#heard.run(peer, at);
+  }
+
+  appendAudit(entry: AuditRow): boolean {
+    const head = this.#auditHead.get();
+    const expected = head === undefined ? 1 : integerOf(head, 'sequence') + 1;
+    if (entry.sequence !== expected) return false;
+    if (head !== undefined && !sameBytes(bytesOf(head, 'hash'), entry.previousHash)) return false;
+    this.#audit.run(
+      entry.sequence,
+      entry.time,
+      entry.type,
+      entry.previousHash,
+      entry.hash,
+      entry.entry,
+      entry.signature,
+    );
+    return true;
+  }
+
+  putMeta(key: string, value: Uint8Array): void {
+    this.#meta.run(key, value);
+  }
+}

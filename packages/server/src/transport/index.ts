@@ -1,0 +1,10 @@
+export { DnsResolver, type DnsResolverOptions } from './dns-resolver.ts';
+export { formatHostPort, LinkError, ListenError, type ListenFault, ResolverError, TlsIdentityError } from './errors.ts';
+export { createH2LinkTransport, type H2LinkOptions } from './h2-link.ts';
+export { LINK_ALPN } from './h2-settings.ts';
+export { DEVICE_LIMITS, type DeviceLimits, LINK_LIMITS, type LinkLimits } from './limits.ts';
+export * from './port.ts';
+export { combineResolvers, FEDERATION_PORT, parseEndpoint, type StaticPeer, StaticResolver } from './resolver.ts';
+export { every, systemTimers, type Timers } from './timers.ts';
+export { createTlsIdentity, generateTlsIdentity, openTlsIdentity, type TlsIdentity } from './tls-identity.ts';
+export { DEVICE_SUBPROTOCOLS, type DeviceListenerOptions, listenDevices } from './ws-server.ts';

@@ -1,0 +1,284 @@
+import { nodeCrypto } from '@norc/crypto/node';
+import { type Instant, LIMITS, type Result, utf8 } from '@norc/protocol/base';
+import { documentKind, parseDocument, type SignedDocument, signDocumentWith } from '@norc/protocol/crypto';
+import {
+  type CertificateId,
+  certificateIdFromBytes,
+  DEFAULT_LIMITS,
+  type DomainProof,
+  decodeInitiatorState,
+  decodeResponderState,
+  defaultPolicy,
+  domainProofText,
+  draftTrustCertificate,
+  type ExchangeContext,
+  type ExchangeEffect,
+  type ExchangeEvent,
+  type ExchangeStep,
+  encodeInitiatorState,
+  encodeResponderState,
+  exchangeIdFromBytes,
+  type InitiatorState,
+  type OfficerDecision,
+  type Party,
+  type ResponderState,
+  startInitiator,
+  startResponder,
+  stepInitiator,
+  stepResponder,
+  type TrustCertificateBody,
+  type TrustPolicy,
+  type TrustRequest,
+  type TrustTerms,
+  type VerifiedTrustCertificate,
+  verifyTrustCertificate,
+} from '@norc/protocol/norc-t';
+import { canonicalJson, type JsonObject, type JsonValue, parseJson, struct } from '@norc/protocol/wire';
+import { mustBe, TEST_EPOCH, type TestOrganisation } from './organisations.ts';
+
+const DAY_MS = 86_400_000;
+const crypto = nodeCrypto;
+
+export function testParty(organisation: TestOrganisation): Party {
+  const { domain, root, certificate } = organisation;
+  return { domain, root_key: root.publicKey, server_certificates: [certificate.bytes] };
+}
+
+export const TEST_TERMS: TrustTerms = {
+  permissions: ['message_relay', 'user_discovery'],
+  limits: DEFAULT_LIMITS,
+  conditions: [],
+};
+
+/** `length` bytes that depend on the name alone. */
+export function testBytes(name: string, length: number): Uint8Array {
+  return crypto.blake3(utf8(`test bytes ${name}`)).slice(0, length);
+}
+
+export function testCertificateId(name: string): CertificateId {
+  return certificateIdFromBytes(testBytes(`certificate ${name}`, 16));
+}
+
+/** What the world outside a machine does with its effects. Tests replace parts of it. */
+export interface TrustSide {
+  readonly organisation: TestOrganisation;
+  readonly context: ExchangeContext;
+  /** What a look-up of the peer's domain gives; the true answer when absent. */
+  readonly domainProof?: (effect: Extract<ExchangeEffect, { kind: 'prove_domain' }>) => DomainProof;
+  /** What the officers say, one after the other; one approves when absent. */
+  readonly officers?: readonly Omit<OfficerDecision, 'kind'>[];
+}
+
+export function testSide(
+  organisation: TestOrganisation,
+  changes: { readonly now?: Instant; readonly policy?: Partial<TrustPolicy> } & Partial<TrustSide> = {},
+): TrustSide {
+  const { now = TEST_EPOCH, policy, ...rest } = changes;
+  return { organisation, context: { crypto, now, policy: defaultPolicy(policy) }, ...rest };
+}
+
+/** The machine's answerable effects, answered. `sent`: what went to the peer, signed. */
+export function answer(side: TrustSide, effect: ExchangeEffect, asked: number): ExchangeEvent | undefined {
+  const { organisation, context } = side;
+  switch (effect.kind) {
+    case 'prove_domain':
+      return side.domainProof?.(effect) ?? trueProof(effect.rootKey, context.now);
+    case 'ask_approval':
+      return officerEvent(side, asked);
+    case 'sign_certificates':
+      return {
+        kind: 'signed',
+        issued: signDocumentWith(crypto, effect.issued, organisation.server).bytes,
+        counterpart: signDocumentWith(crypto, effect.counterpart, organisation.server).bytes,
+      };
+    default:
+      return undefined;
+  }
+}
+
+function officerEvent(side: TrustSide, asked: number): OfficerDecision | undefined {
+  const { officers = [{ decision: 'approve', by: 'officer-1', at: side.context.now }] } = side;
+  const next = officers[asked];
+  return next === undefined ? undefined : { kind: 'officer', ...next };
+}
+
+export function trueProof(rootKey: Uint8Array, at: Instant): DomainProof {
+  const hash = crypto.blake3(utf8(domainProofText(rootKey)));
+  return { kind: 'domain_proof', method: 'static', found: { rootKey, hash }, at };
+}
+
+/** One side of an exchange: a machine, its state, and what it gave so far. */
+export class TrustMachine<S> {
+  readonly side: TrustSide;
+  state: S | undefined;
+  readonly effects: ExchangeEffect[] = [];
+  /** Signed documents that the peer has not seen. */
+  readonly outbox: OutgoingDocument[] = [];
+  readonly #kind: MachineKind<S>;
+  readonly #restart: boolean;
+  #asked = 0;
+
+  constructor(side: TrustSide, kind: MachineKind<S>, restart: boolean) {
+    this.side = side;
+    this.#kind = kind;
+    this.#restart = restart;
+  }
+
+  /** One event, and the answers to what the machine asks for. */
+  event(event: ExchangeEvent): void {
+    if (this.state === undefined) return;
+    this.apply(this.#kind.step(this.side.context, this.state, event));
+  }
+
+  apply({ state, effects }: ExchangeStep<S>): void {
+    this.state = this.#restart ? mustBe(this.#kind.decode(this.#kind.encode(state))) : state;
+    this.effects.push(...effects);
+    for (const effect of effects) {
+      if (effect.kind === 'send') this.#send(effect.message, effect.draft);
+      const answered = answer(this.side, effect, effect.kind === 'ask_approval' ? this.#asked++ : 0);
+      if (answered !== undefined) this.event(answered);
+    }
+  }
+
+  #send(message: string, draft: SignedDocument<unknown>): void {
+    const { server } = this.side.organisation;
+    this.outbox.push({ message, document: signDocumentWith(crypto, draft, server).bytes });
+  }
+
+  first<K extends ExchangeEffect['kind']>(kind: K): Extract<ExchangeEffect, { kind: K }> | undefined {
+    const found = this.effects.find((effect) => effect.kind === kind);
+    return found as Extract<ExchangeEffect, { kind: K }> | undefined; // its kind was compared
+  }
+
+  last<K extends ExchangeEffect['kind']>(kind: K): Extract<ExchangeEffect, { kind: K }> | undefined {
+    const found = this.effects.findLast((effect) => effect.kind === kind);
+    return found as Extract<ExchangeEffect, { kind: K }> | undefined; // its kind was compared
+  }
+}
+
+export interface OutgoingDocument {
+  readonly message: string;
+  readonly document: Uint8Array;
+}
+
+interface MachineKind<S> {
+  readonly step: (context: ExchangeContext, state: S, event: ExchangeEvent) => ExchangeStep<S>;
+  readonly encode: (state: S) => Uint8Array;
+  readonly decode: (bytes: Uint8Array) => Result<S>;
+}
+
+const INITIATOR: MachineKind<InitiatorState> = {
+  step: stepInitiator,
+  encode: encodeInitiatorState,
+  decode: decodeInitiatorState,
+};
+const RESPONDER: MachineKind<ResponderState> = {
+  step: stepResponder,
+  encode: encodeResponderState,
+  decode: decodeResponderState,
+};
+
+export interface TrustExchange {
+  readonly initiator: TrustMachine<InitiatorState>;
+  readonly responder: TrustMachine<ResponderState>;
+}
+
+export interface ExchangeOptions {
+  readonly request?: Partial<TrustRequest>;
+  /** Sees each document on its way and gives what arrives: nothing, another one, or the same one twice. */
+  readonly intercept?: (message: string, document: Uint8Array) => readonly Uint8Array[];
+  /** Store and restore every state. */
+  readonly restart?: boolean;
+  /** What all randomness of the exchange is derived from. */
+  readonly seed?: string;
+}
+
+/** Runs an exchange until neither side has anything to send. */
+export function runTrustExchange(first: TrustSide, second: TrustSide, options: ExchangeOptions = {}): TrustExchange {
+  const initiator = new TrustMachine(first, INITIATOR, options.restart ?? false);
+  const responder = new TrustMachine(second, RESPONDER, options.restart ?? false);
+  initiator.apply(mustBe(startInitiator(first.context, testTrustRequest(first, second, options))));
+  while (initiator.outbox.length + responder.outbox.length > 0) {
+    for (const document of arriving(initiator.outbox, options)) receiveAsResponder(responder, document, options);
+    for (const document of arriving(responder.outbox, options)) initiator.event({ kind: 'received', document });
+  }
+  return { initiator, responder };
+}
+
+function arriving(outbox: OutgoingDocument[], { intercept }: ExchangeOptions): readonly Uint8Array[] {
+  return outbox.splice(0).flatMap(({ message, document }) => intercept?.(message, document) ?? [document]);
+}
+
+/** The first document starts the responder's machine, as it does in a server. */
+export function receiveAsResponder(
+  responder: TrustMachine<ResponderState>,
+  document: Uint8Array,
+  { seed = 'exchange' }: ExchangeOptions = {},
+): void {
+  if (responder.state !== undefined) {
+    responder.event({ kind: 'received', document });
+    return;
+  }
+  const { organisation, context } = responder.side;
+  const fresh = {
+    self: testParty(organisation),
+    certificateId: testCertificateId(`${seed} responder`),
+    nonce: testBytes(`${seed} responder nonce`, 32),
+  };
+  const started = startResponder(context, fresh, document);
+  if (started.ok) responder.apply(started.value);
+  else responder.effects.push({ kind: 'refuse', ...started.error });
+}
+
+export function testTrustRequest(first: TrustSide, second: TrustSide, options: ExchangeOptions = {}): TrustRequest {
+  const { seed = 'exchange' } = options;
+  return {
+    self: testParty(first.organisation),
+    peer: second.organisation.domain,
+    level: 'basic',
+    asks: TEST_TERMS,
+    offers: TEST_TERMS,
+    validDays: 365,
+    exchangeId: exchangeIdFromBytes(testBytes(`${seed} id`, 16)),
+    certificateId: testCertificateId(`${seed} initiator`),
+    nonce: testBytes(`${seed} initiator nonce`, 32),
+    ...options.request,
+  };
+}
+
+/** What a dishonest side could send: the document with other fields, and its own valid signature. */
+export function resigned(document: Uint8Array, by: TestOrganisation, changes: Record<string, JsonValue>): Uint8Array {
+  const { type, version } = parsedDocument(document);
+  const kind = documentKind(String(type), Number(version), struct({}));
+  const { signatures: _, ...fields } = parsedDocument(document);
+  const unsigned = canonicalJson({ ...fields, ...changes, signatures: [] });
+  return signDocumentWith(crypto, mustBe(parseDocument(kind, unsigned)), by.server).bytes;
+}
+
+export function parsedDocument(document: Uint8Array): JsonObject {
+  return mustBe(parseJson(document, { bytesMax: LIMITS.documentBytesMax })) as JsonObject; // a document is an object
+}
+
+/** A trust certificate with both signatures, without an exchange. */
+export function testTrustCertificate(
+  issuer: TestOrganisation,
+  subject: TestOrganisation,
+  changes: Partial<TrustCertificateBody> = {},
+): VerifiedTrustCertificate {
+  const name = `${issuer.domain} ${subject.domain} ${JSON.stringify(changes)}`;
+  const draft = draftTrustCertificate({
+    certificate_id: testCertificateId(name),
+    exchange_id: exchangeIdFromBytes(testBytes(name, 16)),
+    issuer: testParty(issuer),
+    subject: testParty(subject),
+    level: 'basic',
+    ...TEST_TERMS,
+    not_before: TEST_EPOCH,
+    not_after: TEST_EPOCH + 90 * DAY_MS,
+    evidence: [],
+    transcript: testBytes(`${name} transcript`, 32),
+    ...changes,
+  });
+  const signed = signDocumentWith(crypto, signDocumentWith(crypto, draft, issuer.server), subject.server);
+  return mustBe(verifyTrustCertificate(crypto, signed, { issuer: issuer.pinned, now: TEST_EPOCH }));
+}
