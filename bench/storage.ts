@@ -1,6 +1,6 @@
 import { randomBytes, randomFillSync } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { setTimeout as delayMs } from 'node:timers/promises';
@@ -14,29 +14,17 @@ import {
 } from '../packages/protocol/src/base/index.ts';
 import type { EntryRow, Store, StoreWrite } from '../packages/server/src/storage/port.ts';
 import { openSqliteStore } from '../packages/server/src/storage/sqlite/store.ts';
+import type { Question, RunOptions } from './support/question.ts';
+import { type Line, round } from './support/report.ts';
 
 /*
  * What does a durable log append cost? Every append is its own transaction, on disk
- * before it counts. Prints a table, and each line also as JSON.
- *
- *   node bench/storage.ts [name part ...]
+ * before it counts.
  */
 
 const BODY_BYTES = 1024;
-const SECONDS = Number(process.env['BENCH_SECONDS'] ?? 5);
 const USER = 'alice@alpha.example' as UserAddress; // well formed
 const PEER = 'bravo.example' as Domain; // well formed
-
-interface Line {
-  readonly question: string;
-  readonly perSecond: number;
-  /** CPU of the event loop's thread, and of the whole process, per operation. */
-  readonly mainMicros: number;
-  readonly allMicros: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly stallMsMax: number;
-}
 
 interface Bench {
   readonly store: Store;
@@ -70,6 +58,15 @@ function entry(device: DeviceId, seq: number): EntryRow {
     storedAt: instant(1_800_000_000_000 + seq),
   };
 }
+
+export const storage: Question = {
+  name: 'storage',
+  about: 'durable appends and reads of the store alone, 1 KB entries',
+  async *run({ seconds, quick, only }: RunOptions): AsyncIterable<Line> {
+    const plans = quick ? PLANS.slice(0, 2) : PLANS;
+    for (const plan of plans) if (only === undefined || plan.name.includes(only)) yield await runPlan(plan, seconds);
+  },
+};
 
 async function prepare(file: string, count: number, followed: boolean): Promise<Bench> {
   const store = await openSqliteStore({
@@ -144,6 +141,12 @@ async function readOne(bench: Bench, index: number): Promise<void> {
   await bench.store.read.entries(conversationId, Math.max(0, (bench.heads[index] ?? 0) - 1), 1, 65536);
 }
 
+async function drain(bench: Bench, index: number): Promise<void> {
+  const conversationId = bench.conversations[index] as ConversationId; // index < count
+  const entries = await bench.store.read.entries(conversationId, 0, 64, 1 << 20);
+  if (entries.length !== 64) throw new Error('64 entries are stored');
+}
+
 async function timed(bench: Bench, index: number, operation: Operation, latencies: number[]): Promise<void> {
   const start = performance.now();
   await operation(bench, index);
@@ -151,8 +154,8 @@ async function timed(bench: Bench, index: number, operation: Operation, latencie
 }
 
 /** `inFlight` callers, each waiting for its last operation before the next. */
-async function saturate(bench: Bench, plan: Plan, latencies: number[]): Promise<void> {
-  const end = performance.now() + SECONDS * 1000;
+async function saturate(bench: Bench, plan: Plan, seconds: number, latencies: number[]): Promise<void> {
+  const end = performance.now() + seconds * 1000;
   const caller = async (): Promise<void> => {
     while (performance.now() < end) await timed(bench, pick(bench), plan.operation, latencies);
   };
@@ -160,11 +163,17 @@ async function saturate(bench: Bench, plan: Plan, latencies: number[]): Promise<
 }
 
 /** `perSecond` operations, whether or not the earlier ones are done. */
-async function pace(bench: Bench, plan: Plan, perSecond: number, latencies: number[]): Promise<void> {
+async function pace(
+  bench: Bench,
+  plan: Plan,
+  messages: { readonly perSecond: number; readonly count: number },
+  latencies: number[],
+): Promise<void> {
+  const { perSecond, count } = messages;
   const began = performance.now();
   const pending: Promise<void>[] = [];
-  while (pending.length < perSecond * SECONDS) {
-    const due = Math.min(perSecond * SECONDS, ((performance.now() - began) * perSecond) / 1000);
+  while (pending.length < count) {
+    const due = Math.min(count, ((performance.now() - began) * perSecond) / 1000);
     while (pending.length < due) pending.push(timed(bench, pick(bench), plan.operation, latencies));
     await delayMs(1);
   }
@@ -178,15 +187,16 @@ function pick(bench: Bench): number {
   return Math.floor((random / 2 ** 32) * bench.conversations.length);
 }
 
-async function measure(bench: Bench, plan: Plan): Promise<Line> {
+async function measure(bench: Bench, plan: Plan, duration: number): Promise<Line> {
   const latencies: number[] = [];
   const delay = monitorEventLoopDelay({ resolution: 1 });
   delay.enable();
   const began = performance.now();
   const cpu = process.cpuUsage();
   const thread = process.threadCpuUsage();
-  if (plan.perSecond === undefined) await saturate(bench, plan, latencies);
-  else await pace(bench, plan, plan.perSecond, latencies);
+  const { perSecond } = plan;
+  if (perSecond === undefined) await saturate(bench, plan, duration, latencies);
+  else await pace(bench, plan, { perSecond, count: perSecond * duration }, latencies);
   const seconds = (performance.now() - began) / 1000;
   const all = process.cpuUsage(cpu);
   const main = process.threadCpuUsage(thread);
@@ -195,17 +205,16 @@ async function measure(bench: Bench, plan: Plan): Promise<Line> {
   const count = sorted.length;
   return {
     question: plan.name,
-    perSecond: Math.round(count / seconds),
-    mainMicros: round((main.user + main.system) / count),
-    allMicros: round((all.user + all.system) / count),
-    p50Ms: round(sorted[Math.floor(count / 2)] ?? 0),
-    p99Ms: round(sorted[Math.floor(count * 0.99)] ?? 0),
-    stallMsMax: round(delay.max / 1e6),
+    perSecond: count / seconds,
+    cpuMicros: (all.user + all.system) / count,
+    p50Ms: sorted[Math.floor(count / 2)] ?? 0,
+    p99Ms: sorted[Math.floor(count * 0.99)] ?? 0,
+    detail: {
+      /** Of the event loop's thread alone, and the longest that it stood still. */
+      mainThreadMicros: round((main.user + main.system) / count),
+      stallMs: round(delay.max / 1e6),
+    },
   };
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
 }
 
 interface Plan {
@@ -214,6 +223,8 @@ interface Plan {
   readonly inFlight: number;
   readonly operation: Operation;
   readonly followed?: boolean;
+  /** Entries that each conversation has before the clock starts. */
+  readonly stored?: number;
   /** Offered load; without it, as fast as `inFlight` callers can. */
   readonly perSecond?: number;
 }
@@ -228,42 +239,23 @@ const PLANS: readonly Plan[] = [
   { name: 'append + cursor + delivered, 256 in flight', conversations: 100, inFlight: 256, operation: relay },
   { name: 'append + follower, 256 in flight', conversations: 100, inFlight: 256, operation: followed, followed: true },
   { name: 'append at 1,000 a second', conversations: 1000, inFlight: 0, operation: append, perSecond: 1000 },
+  { name: 'append at 15,000 a second', conversations: 1000, inFlight: 0, operation: append, perSecond: 15000 },
   { name: 'append at 5,000 a second', conversations: 1000, inFlight: 0, operation: append, perSecond: 5000 },
-  { name: 'read one entry, one at a time', conversations: 1000, inFlight: 1, operation: readOne },
-  { name: 'read one entry, 256 in flight', conversations: 1000, inFlight: 256, operation: readOne },
+  { name: 'read one entry, one at a time', conversations: 1000, inFlight: 1, operation: readOne, stored: 1 },
+  { name: 'read one entry, 256 in flight', conversations: 1000, inFlight: 256, operation: readOne, stored: 1 },
+  { name: 'read 64 entries, 16 in flight', conversations: 300, inFlight: 16, operation: drain, stored: 64 },
 ];
 
-async function runPlan(plan: Plan): Promise<Line> {
+async function runPlan(plan: Plan, seconds: number): Promise<Line> {
   const folder = mkdtempSync(join(tmpdir(), 'norc-bench-'));
   try {
     const bench = await prepare(join(folder, 'store.db'), plan.conversations, plan.followed ?? false);
-    if (plan.operation === readOne) await Promise.all(bench.conversations.map((_, index) => append(bench, index)));
-    const line = await measure(bench, plan);
+    const stored = plan.stored ?? 0;
+    for (let i = 0; i < stored; i += 1) await Promise.all(bench.conversations.map((_, index) => append(bench, index)));
+    const line = await measure(bench, plan, seconds);
     await bench.store.close();
     return line;
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
-
-const COLUMNS: readonly (readonly [string, keyof Line])[] = [
-  ['per second', 'perSecond'],
-  ['main us', 'mainMicros'],
-  ['all us', 'allMicros'],
-  ['p50 ms', 'p50Ms'],
-  ['p99 ms', 'p99Ms'],
-  ['stall ms', 'stallMsMax'],
-];
-
-const machine = { node: process.version, cpu: cpus()[0]?.model ?? 'unknown', cores: cpus().length };
-console.log(`${'durable store, 1 KB entries'.padEnd(50)}${COLUMNS.map(([title]) => title.padStart(12)).join('')}`);
-const wanted = process.argv.slice(2);
-const lines: Line[] = [];
-for (const plan of PLANS) {
-  if (wanted.length > 0 && !wanted.some((part) => plan.name.includes(part))) continue;
-  const line = await runPlan(plan);
-  lines.push(line);
-  console.log(line.question.padEnd(50) + COLUMNS.map(([, key]) => String(line[key]).padStart(12)).join(''));
-}
-for (const line of lines)
-  console.log(JSON.stringify({ bench: 'storage', date: new Date().toISOString(), ...machine, ...line }));

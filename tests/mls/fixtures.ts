@@ -181,6 +181,13 @@ export class TestMember {
     return pending;
   }
 
+  /** A commit that is made, and not used by its author. */
+  async draft(intent: Parameters<MlsGroup['prepareCommit']>[0] = {}): Promise<PendingCommit> {
+    const pending = must(await this.group.prepareCommit(intent));
+    await this.group.abort(pending);
+    return pending;
+  }
+
   /** Adds newcomers in one commit; the others of the group must still receive it. */
   async add(addresses: readonly string[], update = false): Promise<{ joined: TestMember[]; pending: PendingCommit }> {
     const newcomers = await Promise.all(addresses.map((address) => newcomer(this.world, address)));
@@ -236,4 +243,26 @@ export async function newcomer(world: TestWorld, address: string, known?: TestDe
       return group.ok ? { ok: true, value: new TestMember(world, device, engine, group.value) } : group;
     },
   };
+}
+
+/** Ann, Bob, Cid and so on, in leaves 0, 1, 2; each has committed once, so no parent is blank. */
+export async function warmGroup(world: TestWorld, count: number): Promise<TestMember[]> {
+  const ann = await TestMember.create(world);
+  const names = Array.from({ length: count - 1 }, (_, i) => `user${i + 1}@bravo.example`);
+  const members = [ann, ...(await ann.add(names)).joined];
+  for (const member of members) await commitAmong(members, member);
+  return members;
+}
+
+export async function commitAmong(members: readonly TestMember[], author: TestMember, intent = {}) {
+  const pending = await author.commit(intent);
+  for (const member of members)
+    if (member !== author && member.group.active) await member.receiveCommit(pending.commit);
+  return pending;
+}
+
+export function at<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  assert.ok(item !== undefined);
+  return item;
 }

@@ -1,8 +1,13 @@
 import { createNodeMlsProvider } from '@norc/mls/node';
+import { provisionalContext } from '../../packages/mls/src/commit-open.ts';
+import { makeGroupInfo } from '../../packages/mls/src/group-info.ts';
 import { loadGroup } from '../../packages/mls/src/group-storage.ts';
 import {
   type Commit,
   createContentCommitSignature,
+  decryptWithLabel,
+  encodeGroupContext,
+  type GroupContext,
   generateKeyPackageWithKey,
   type KeyPackage,
   type LeafNodeCommit,
@@ -12,12 +17,19 @@ import {
   signLeafNodeCommit,
 } from '../../packages/mls/src/library.ts';
 import type { MemberState } from '../../packages/mls/src/member-state.ts';
-import { decodePublicMessage, encodeKeyPackage, encodePublicMessage } from '../../packages/mls/src/messages.ts';
+import {
+  attemptAsync,
+  decodePublicMessage,
+  encodeGroupInfoMessage,
+  encodeKeyPackage,
+  encodePublicMessage,
+} from '../../packages/mls/src/messages.ts';
 import { EXTENSION_CONVERSATION, EXTENSION_LAST_RESORT } from '../../packages/mls/src/profile.ts';
+import { stageCommit } from '../../packages/mls/src/public-group.ts';
 import { createNorcSuite } from '../../packages/mls/src/suite.ts';
 import { hashTree } from '../../packages/mls/src/tree-hash.ts';
 import { filteredPath, placePath } from '../../packages/mls/src/tree-path.ts';
-import { must, type TestDevice, type TestMember } from './fixtures.ts';
+import { must, type TestDevice, type TestMember, type TestWorld } from './fixtures.ts';
 
 /** What a member that does not keep the rules can send: it has all keys, and signs whatever it likes. */
 export const suite = createNorcSuite(createNodeMlsProvider());
@@ -122,6 +134,8 @@ export interface KeyPackageBend {
   readonly extensions?: readonly number[];
   readonly credentials?: readonly ('x509' | 'basic')[];
   readonly certificates?: readonly Uint8Array[];
+  /** Of the KeyPackage itself, not of its leaf. */
+  readonly packageExtensions?: Parameters<typeof generateKeyPackageWithKey>[3];
 }
 
 /** A KeyPackage that its device really signed, with contents that no honest device would choose. */
@@ -143,9 +157,44 @@ export async function bendKeyPackage(
       credentials: [...(bend.credentials ?? ['x509' as const])],
     },
     bend.lifetime ?? { notBefore: nowSeconds - 60n, notAfter: nowSeconds + 86_400n },
-    [],
+    bend.packageExtensions ?? [],
     { signKey: identity.signPrivateKey, publicKey: identity.publicKey },
     by.impl,
   );
   return { keyPackage: publicPackage, bytes: encodeKeyPackage(publicPackage) };
+}
+
+/** A GroupInfo of the current epoch, its context changed, that a member really signed. */
+export async function forgeGroupInfo(member: TestMember, change: Partial<GroupContext> = {}): Promise<Uint8Array> {
+  const { group, ownLeafIndex } = stateOf(member);
+  const context = { ...group.context, ...change };
+  const parts = { context, confirmationTag: group.confirmationTag, tree: group.hashed.tree, signer: ownLeafIndex };
+  return encodeGroupInfoMessage(await makeGroupInfo(suite, parts, member.device.identity.signPrivateKey));
+}
+
+/** What a server that followed the group holds. */
+export async function viewOf(world: TestWorld, member: TestMember) {
+  return must(await world.views().fromGroupInfo(await forgeGroupInfo(member)));
+}
+
+/**
+ * How many path secrets of a commit the keys of a state open, whatever the commit says
+ * about who may: a removed member must open none, and not by good will alone.
+ */
+export async function countOpened(world: TestWorld, before: MemberState, commit: Uint8Array): Promise<number> {
+  const rules = { suite, options: world.options(), lateMs: 0 };
+  const staged = must(await stageCommit(rules, before.group, must(decodePublicMessage(commit))));
+  const context = encodeGroupContext(provisionalContext(before.group.context, staged.context));
+  let opened = 0;
+  for (const { encryptedPathSecret } of staged.path?.path.nodes ?? []) {
+    for (const { kemOutput, ciphertext } of encryptedPathSecret) {
+      for (const key of before.privateKeys.values()) {
+        const privateKey = await suite.impl.hpke.importPrivateKey(key);
+        const attempt = () =>
+          decryptWithLabel(privateKey, 'UpdatePathNode', context, kemOutput, ciphertext, suite.impl.hpke);
+        if ((await attemptAsync(attempt)) !== undefined) opened += 1;
+      }
+    }
+  }
+  return opened;
 }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ConversationId, idFromBytes, instant, type MessageId } from '@norc/protocol/base';
 import type { MlsGroup } from '@norc/mls';
-import { codeOf, must, newcomer, TestMember, TestWorld, textContent } from './fixtures.ts';
+import { type ConversationId, idFromBytes, instant, type MessageId } from '@norc/protocol/base';
+import { at, codeOf, must, type Newcomer, newcomer, TestMember, TestWorld, textContent } from './fixtures.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -76,7 +76,10 @@ test('the length of a message shows only its bucket [MLS-24]', async () => {
   const sizes = [];
   for (const count of [1_000, 2_000, 20_000, 49_000]) sizes.push((await ann.say('x'.repeat(count))).length);
   const overhead = sizes.map((size) => size - 2 ** Math.floor(Math.log2(size)));
-  assert.ok(overhead.every((bytes) => bytes < 200), String(sizes));
+  assert.ok(
+    overhead.every((bytes) => bytes < 200),
+    String(sizes),
+  );
 });
 
 test('a device does not take its own messages or commits back', async () => {
@@ -93,6 +96,7 @@ test('nothing changes until a commit is confirmed, and an aborted one leaves no 
   const { ann, bob } = await pair();
   const before = ann.group.epochAuthenticator.slice();
   const pending = must(await ann.group.prepareCommit({}));
+  await assert.rejects(ann.group.prepareCommit({}), RangeError); // the hub may have taken the first
   assert.deepEqual(ann.group.epochAuthenticator, before);
   assert.equal(await bob.read(await ann.say('still epoch 1')), 'still epoch 1');
   assert.equal(await ann.read(await bob.say('and you')), 'and you');
@@ -142,7 +146,10 @@ test('a removed member is told, keeps nothing, and can do nothing', async () => 
   const pending = await ann.commit({ remove: [1] });
   const received = await bob.receiveCommit(pending.commit);
   assert.equal(received.selfRemoved, true);
-  assert.deepEqual(received.removed.map((member) => member.identity), [bob.device.member]);
+  assert.deepEqual(
+    received.removed.map((member) => member.identity),
+    [bob.device.member],
+  );
   assert.equal(bob.group.active, false);
   const content = textContent(bob.world, 'let me in');
   assert.equal(codeOf(await bob.group.encrypt(content, bob.data(content.message_id))), 'unexpected_message');
@@ -170,7 +177,10 @@ test('a proposal waits for the next commit, and no message passes before [MLS-18
   assert.equal(codeOf(await ann.group.encrypt(content, ann.data(content.message_id))), 'rekey_required');
   assert.equal(codeOf(await bob.group.prepareCommit({})), 'forbidden'); // it cannot remove itself
   const commit = await ann.commit();
-  assert.deepEqual(commit.removed.map(({ leafIndex }) => leafIndex), [1]);
+  assert.deepEqual(
+    commit.removed.map(({ leafIndex }) => leafIndex),
+    [1],
+  );
   await cid.receiveCommit(commit.commit);
   assert.equal((await bob.receiveCommit(commit.commit)).selfRemoved, true);
   assert.equal(await cid.read(await ann.say('go on')), 'go on');
@@ -182,10 +192,14 @@ test('a device renews its certificate with a commit; another identity is refused
   await bob.receiveCommit((await ann.commit({ certificates: [renewed] })).commit);
   assert.deepEqual(bob.group.members, ann.group.members);
 
-  const stolen = world.certify({ ...bob.device.member, user: ann.device.member.user }, ann.device.identity.publicKey, 'x');
-  const pending = must(await ann.group.prepareCommit({ certificates: [stolen] }));
+  const stolen = world.certify(
+    { ...bob.device.member, user: ann.device.member.user },
+    ann.device.identity.publicKey,
+    'x',
+  );
+  const pending = await ann.draft({ certificates: [stolen] });
   assert.equal(codeOf(await bob.group.receive(pending.commit)), 'credential_invalid');
-  const unknown = must(await ann.group.prepareCommit({ certificates: [new Uint8Array([1, 2, 3])] }));
+  const unknown = await ann.draft({ certificates: [new Uint8Array([1, 2, 3])] });
   assert.equal(codeOf(await bob.group.receive(unknown.commit)), 'credential_invalid');
 });
 
@@ -206,7 +220,10 @@ test('calls that are made at once run one after the other', async () => {
   const { ann, bob } = await pair();
   const messages = await Promise.all(Array.from({ length: 20 }, (_, i) => ann.say(`${i}`)));
   const texts = await Promise.all(messages.map((message) => bob.read(message)));
-  assert.deepEqual(texts, Array.from({ length: 20 }, (_, i) => `${i}`));
+  assert.deepEqual(
+    texts,
+    Array.from({ length: 20 }, (_, i) => `${i}`),
+  );
   assert.equal(bob.group.messagesInEpoch, 20);
 });
 
@@ -228,7 +245,7 @@ test('a message for another conversation, or for a later epoch, is refused by na
   assert.equal(codeOf(await bob.group.receive((await ann.commit()).commit)), 'log_gap');
 });
 
-test('one group per device: adding a member again is refused', async () => {
+test('one group per device: adding a member again is refused [MLS-12]', async () => {
   const { world, ann, bob } = await pair();
   const again = await newcomer(world, 'bob@bravo.example', bob.device);
   assert.equal(codeOf(await ann.group.prepareCommit({ add: [again.own.keyPackage] })), 'commit_invalid');
@@ -239,11 +256,14 @@ test('one group per device: adding a member again is refused', async () => {
   const device = { member: twin.member, identity: { ...otherKey.identity, certificates: [certificate] } };
   const second = await newcomer(world, 'bob@bravo.example', device);
   assert.equal(codeOf(await ann.group.prepareCommit({ add: [second.own.keyPackage] })), 'commit_invalid');
-  const move = must(await ann.group.prepareCommit({ add: [second.own.keyPackage], remove: [1] }));
-  assert.deepEqual(move.added.map(({ leafIndex }) => leafIndex), [1]); // out and in at once is allowed
+  const move = await ann.draft({ add: [second.own.keyPackage], remove: [1] });
+  assert.deepEqual(
+    move.added.map(({ leafIndex }) => leafIndex),
+    [1],
+  ); // out and in at once is allowed
 });
 
-test('a join verifies every member: one that is revoked stops it', async () => {
+test('a join verifies every member: one that is revoked stops it [MLS-13]', async () => {
   const { world, ann, bob } = await pair();
   const cid = await newcomer(world, 'cid@bravo.example');
   const pending = await ann.commit({ add: [cid.own.keyPackage] });
@@ -260,7 +280,7 @@ test('a Welcome is for its KeyPackage only, and any change is noticed', async ()
   const { world, ann } = await pair();
   const cid = await newcomer(world, 'cid@bravo.example');
   const dan = await newcomer(world, 'dan@bravo.example');
-  const pending = must(await ann.group.prepareCommit({ add: [cid.own.keyPackage] }));
+  const pending = await ann.draft({ add: [cid.own.keyPackage] });
   const welcome = pending.welcome ?? new Uint8Array(0);
   assert.equal(codeOf(await dan.join(welcome)), 'malformed');
   assert.deepEqual(must(world.engine().welcomeRefs(welcome)), [cid.own.ref]);
@@ -288,9 +308,27 @@ test('a device that was away for a month processes what it missed [MLS-14]', asy
 test('retryable refusals by the verifier stay what they are', async () => {
   const { ann, bob, world } = await pair();
   const cid = await newcomer(world, 'cid@bravo.example');
-  const pending = must(await ann.group.prepareCommit({ add: [cid.own.keyPackage] }));
-  const stale = world.engine({ verifyCredential: async () => ({ ok: false, error: { code: 'trust_stale', detail: '' } }) });
+  const pending = await ann.draft({ add: [cid.own.keyPackage] });
+  const stale = world.engine({
+    verifyCredential: async () => ({ ok: false, error: { code: 'trust_stale', detail: '' } }),
+  });
   const waiting = stale.restore(bob.group.serialize(), bob.device.identity);
   assert.equal(codeOf(await waiting.receive(pending.commit)), 'trust_stale');
   await bob.receiveCommit(pending.commit); // later it passes: nothing was lost
+});
+
+test('a conversation of 200 devices: one commit adds all, one joins, all go on', async () => {
+  const world = new TestWorld();
+  const { member: ann, groupInfo } = await TestMember.createWithInfo(world);
+  const newcomers: Newcomer[] = [];
+  for (let i = 1; i < 200; i += 1) newcomers.push(await newcomer(world, `user${i}@bravo.example`));
+  const pending = await ann.commit({ add: newcomers.map(({ own }) => own.keyPackage) });
+  const last = must(await at(newcomers, 198).join(pending.welcome));
+  assert.equal(last.group.members.length, 200);
+  assert.equal(await last.read(await ann.say('many')), 'many');
+  const view = must(await must(await world.views().fromGroupInfo(groupInfo)).apply(pending.commit)).view;
+  const { commit } = await last.commit({ remove: [7, 100] });
+  await ann.receiveCommit(commit);
+  assert.deepEqual(must(await view.apply(commit)).view.treeHash, ann.group.treeHash);
+  assert.equal(await ann.read(await last.say('fewer')), 'fewer');
 });

@@ -4,6 +4,7 @@ import type { CommitIntent, GroupView, PendingCommit } from '@norc/mls';
 import { toHex, utf8 } from '@norc/protocol/base';
 import type { RandomBytes } from '@norc/protocol/crypto';
 import { codeOf, must, type Newcomer, newcomer, seededRandom, TestMember, TestWorld } from './fixtures.ts';
+import { countOpened, stateOf } from './forge.ts';
 
 const MEMBERS_MAX = 8;
 const HUB = 'alpha.example';
@@ -149,8 +150,9 @@ export class Simulation {
   async #race(): Promise<void> {
     const winner = this.#member();
     const loser = this.#otherThan(winner);
+    if (loser === undefined) return;
     const prepared = await winner.group.prepareCommit({});
-    if (loser === undefined || !prepared.ok) return;
+    if (!prepared.ok) return;
     const lost = await loser.group.prepareCommit({ remove: this.below(2) === 0 ? [winner.group.ownLeafIndex] : [] });
     if (this.below(2) === 0) this.#restart(loser);
     if (lost.ok && this.below(2) === 0 && loser.group.pending !== undefined)
@@ -162,6 +164,7 @@ export class Simulation {
   async #settle(author: TestMember, pending: PendingCommit, newcomers: readonly Newcomer[]): Promise<void> {
     const { commit, welcome } = pending;
     const gone = pending.removed.map(({ leafIndex }) => this.#at(leafIndex));
+    const knew = gone.map(stateOf);
     const change = must(await this.view.apply(commit));
     assert.equal(change.kind, 'commit');
     assert.equal(change.sender.leafIndex, author.group.ownLeafIndex);
@@ -175,6 +178,7 @@ export class Simulation {
     for (const candidate of newcomers) this.members.push(must(await candidate.join(welcome)));
     this.commits += 1;
     this.#compare();
+    for (const state of knew) assert.equal(await countOpened(this.#world, state, commit), 0);
     if (gone.length > 0) await this.#shutOut(gone);
   }
 

@@ -30,7 +30,7 @@ test('a restored group goes on where it was', async () => {
   assert.deepEqual(ann.group.epochAuthenticator, bob.group.epochAuthenticator);
 });
 
-test('a pending commit survives a restart, on either side of the hub\'s decision', async () => {
+test("a pending commit survives a restart, on either side of the hub's decision", async () => {
   const { ann, bob } = await pair();
   const { commit } = must(await ann.group.prepareCommit({}));
   restart(ann);
@@ -69,7 +69,7 @@ test('ratchets of a later epoch than the state are refused', async () => {
   assert.throws(() => restart(ann, ratchets, state), RangeError);
 });
 
-test('the stored state does not hold the device\'s signature key, and restoring leaves it as it is', async () => {
+test("the stored state does not hold the device's signature key, and restoring leaves it as it is", async () => {
   const { ann } = await pair();
   const state = ann.group.serialize();
   const key = Buffer.from(ann.device.identity.signPrivateKey).toString('hex');
@@ -81,7 +81,7 @@ test('the stored state does not hold the device\'s signature key, and restoring 
   assert.deepEqual(state, copy);
 });
 
-test('used secrets are not in what is stored afterwards', async () => {
+test('used secrets are not in what is stored afterwards [MLS-27]', async () => {
   const { ann, bob } = await pair();
   const before = stateOf(ann);
   await bob.receiveCommit((await ann.commit()).commit);
@@ -108,7 +108,7 @@ test('a KeyPackage secret is only for its own device, and only as it was stored'
   const { world, ann } = await pair();
   const cid = await newcomer(world, 'cid@bravo.example');
   const dan = world.device('dan@bravo.example');
-  const { welcome } = must(await ann.group.prepareCommit({ add: [cid.own.keyPackage] }));
+  const { welcome } = await ann.draft({ add: [cid.own.keyPackage] });
   assert.ok(welcome);
   const engine = world.engine();
   const stolen = await engine.join({ welcome, secret: cid.own.secret, identity: dan.identity });

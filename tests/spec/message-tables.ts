@@ -18,7 +18,7 @@ const specFolder = new URL('../../spec/', import.meta.url);
 const MARKER = /^<!-- messages: ([a-z-]+) -->$/;
 
 /** Schemas that have a name of their own in the documents. */
-const NAMED: ReadonlyMap<SchemaNode, string> = new Map([
+const NAMED: ReadonlyMap<SchemaNode, string> = new Map<SchemaNode, string>([
   [labelSchema, 'label'],
   [mlsBytes, 'mls'],
   [logEntrySchema, 'entry'],
@@ -85,14 +85,17 @@ function senders(rule: SessionRule | undefined, isAnswer: boolean): string {
   if (rule === undefined) return 'the channel';
   const by: string[] = [];
   if (rule.request !== undefined) by.push(rule.proof === true ? 'device, before its proof' : 'device');
-  if (isAnswer) by.push('server');
-  if (rule.push === true) by.push('server, unasked');
+  if (rule.push === true) by.push(isAnswer ? 'server, also unasked' : 'server, unasked');
+  else if (isAnswer) by.push('server');
   return by.join('; ');
 }
 
 function linkRows(): readonly string[] {
   const rules: Readonly<Partial<Record<string, LinkRule>>> = LINK_RULES;
-  const head = [row('message', 'code', 'streams', 'answered by', 'without trust', 'fields'), '|---|---|---|---|---|---|'];
+  const head = [
+    row('message', 'code', 'streams', 'answered by', 'without trust', 'fields'),
+    '|---|---|---|---|---|---|',
+  ];
   const rows = byCode<Schema<unknown>>(NORC_F_SCHEMAS).map(([type, schema]) => {
     const rule = rules[type];
     const streams = rule?.streams.join(', ') ?? 'of its request';

@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import {
   createGroupViews,
   createMlsEngine,
+  encodeAuthenticatedData,
   type MlsGroup,
   type MlsOptions,
   parseAuthenticatedData,
-  encodeAuthenticatedData,
 } from '@norc/mls';
 import { createNodeMlsProvider } from '@norc/mls/node';
 import { domainOf, instant, parseDeviceId, parseUserAddress, reject, toHex } from '@norc/protocol/base';
-import { decodeContent, encodeContent, type MessageContent } from '@norc/protocol/norc-c';
+import { decodeContent, encodeContent } from '@norc/protocol/norc-c';
 import { deriveSecret } from '../../packages/mls/src/library.ts';
 import { createHkdf } from '../../packages/mls/src/provider/hkdf.ts';
 import { createHpke } from '../../packages/mls/src/provider/hpke.ts';
@@ -36,11 +36,15 @@ function optionsOf(vector: VectorCase): MlsOptions {
     async verifyCredential(certificates, key) {
       const device = devices.find(
         (known) =>
-          known.text('certificate') === toHex(certificates[0] ?? new Uint8Array(0)) && known.text('public_key') === toHex(key),
+          known.text('certificate') === toHex(certificates[0] ?? new Uint8Array(0)) &&
+          known.text('public_key') === toHex(key),
       );
       if (device === undefined) return reject('certificate_invalid', 'not listed');
       const user = must(parseUserAddress(device.text('user')));
-      return { ok: true, value: { deviceId: must(parseDeviceId(device.text('device_id'))), user, org: domainOf(user) } };
+      return {
+        ok: true,
+        value: { deviceId: must(parseDeviceId(device.text('device_id'))), user, org: domainOf(user) },
+      };
     },
   };
 }
@@ -126,8 +130,8 @@ runVectors(
       },
       content: (vector) => {
         const value = must(decodeContent(vector.hex('bytes')));
-        assert.deepEqual(value, vector.json('value'));
-        assert.equal(toHex(encodeContent(value satisfies MessageContent)), vector.text('bytes'));
+        assert.deepEqual(value, JSON.parse(JSON.stringify(vector.json('value'))));
+        assert.equal(toHex(encodeContent(value)), vector.text('bytes'));
       },
       'key-package': async (vector) => {
         const bytes = vector.hex('bytes');

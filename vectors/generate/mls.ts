@@ -3,7 +3,15 @@ import { nodeCrypto } from '@norc/crypto/node';
 import type { MlsProvider } from '@norc/mls';
 import { encodeAuthenticatedData } from '@norc/mls';
 import { createNodeMlsProvider } from '@norc/mls/node';
-import { concatBytes, type ConversationId, idFromBytes, type Label, type MessageId, toHex, utf8 } from '@norc/protocol/base';
+import {
+  type ConversationId,
+  concatBytes,
+  idFromBytes,
+  type Label,
+  type MessageId,
+  toHex,
+  utf8,
+} from '@norc/protocol/base';
 import { encodeContent, type MessageContent } from '@norc/protocol/norc-c';
 import { deriveSecret } from '../../packages/mls/src/library.ts';
 import { createHkdf } from '../../packages/mls/src/provider/hkdf.ts';
@@ -59,8 +67,15 @@ const xWing: VectorFile = {
 const kdf: VectorFile = {
   outcome: 'valid',
   kind: 'hkdf-blake3',
-  about: 'HKDF (RFC 5869) with HMAC over BLAKE3-256 (block 64): prk = extract(salt, ikm), okm = expand(prk, info, length).',
-  cases: ([['one block', 32], ['a part of a block', 12], ['three blocks', 80]] as const).map(([name, length]) => {
+  about:
+    'HKDF (RFC 5869) with HMAC over BLAKE3-256 (block 64): prk = extract(salt, ikm), okm = expand(prk, info, length).',
+  cases: (
+    [
+      ['one block', 32],
+      ['a part of a block', 12],
+      ['three blocks', 80],
+    ] as const
+  ).map(([name, length]) => {
     const [salt, ikm, info] = [random(length), random(32), random(20)];
     const prk = hkdf.extract(salt, ikm);
     const okm = hkdf.expand(prk, info, length);
@@ -132,8 +147,16 @@ const badAuthenticatedData: VectorFile = {
     bad('the last byte missing', plain.subarray(0, -1), 'truncated'),
     bad('another version', concatBytes(Uint8Array.of(2), plain.subarray(1)), 'malformed'),
     bad('a longer length than needed', concatBytes(Uint8Array.of(1, 0x40, 6), plain.subarray(2)), 'not_canonical'),
-    bad('a label that is not known', concatBytes(Uint8Array.of(1, 5), utf8('cosmic').subarray(0, 5), new Uint8Array(32)), 'label_not_allowed'),
-    bad('a label in capitals', concatBytes(Uint8Array.of(1, 6), utf8('SECRET'), new Uint8Array(32)), 'label_not_allowed'),
+    bad(
+      'a label that is not known',
+      concatBytes(Uint8Array.of(1, 5), utf8('cosmic').subarray(0, 5), new Uint8Array(32)),
+      'label_not_allowed',
+    ),
+    bad(
+      'a label in capitals',
+      concatBytes(Uint8Array.of(1, 6), utf8('SECRET'), new Uint8Array(32)),
+      'label_not_allowed',
+    ),
   ],
 };
 
@@ -165,8 +188,16 @@ const badContent: VectorFile = {
     bad('empty', new Uint8Array(0), 'truncated'),
     bad('a byte after the end', concatBytes(text, Uint8Array.of(0)), 'trailing_bytes'),
     bad('the last byte missing', text.subarray(0, -1), 'truncated'),
-    bad('a kind that is not known', concatBytes(Uint8Array.of(0xa1, 0x64), utf8('kind'), Uint8Array.of(0x65), utf8('smell')), 'unsupported_type'),
-    bad('only a kind', concatBytes(Uint8Array.of(0xa1, 0x64), utf8('kind'), Uint8Array.of(0x64), utf8('text')), 'missing_field'),
+    bad(
+      'a kind that is not known',
+      concatBytes(Uint8Array.of(0xa1, 0x64), utf8('kind'), Uint8Array.of(0x65), utf8('smell')),
+      'unsupported_type',
+    ),
+    bad(
+      'only a kind',
+      concatBytes(Uint8Array.of(0xa1, 0x64), utf8('kind'), Uint8Array.of(0x64), utf8('text')),
+      'missing_field',
+    ),
   ],
 };
 

@@ -55,7 +55,11 @@ const samples: readonly MessageSample[] = [
   { type: 'device_list_request', full: {} },
   { type: 'device_list', full: { devices: [device, { ...device, device_id: OTHER_DEVICE, revoked: true }] } },
   { type: 'message_send', full: { conversation: CONVERSATION, body: MESSAGE } },
-  { type: 'message_ack', full: { ...ack, seq: 7, code: 3019 }, least: ack },
+  {
+    type: 'message_ack',
+    full: { ...ack, seq: 7, hash: filled(32, 0xe1), stored_at: TIME, code: 3019 },
+    least: ack,
+  },
   {
     type: 'log_entries',
     full: {
@@ -64,7 +68,7 @@ const samples: readonly MessageSample[] = [
     },
   },
   { type: 'cursor_ack', full: { cursors: [{ conversation: CONVERSATION, seq: 8 }] } },
-  { type: 'delivery_update', full: { updates: [{ conversation: CONVERSATION, user: BEN, seq: 7 }] } },
+  { type: 'delivery_update', full: { updates: [{ conversation: CONVERSATION, user: BEN, seq: 8 }] } },
   {
     type: 'conversation_create',
     full: { ...commit, label: 'official_use_only', welcome: WELCOME, group_info: GROUP_INFO },
@@ -133,7 +137,7 @@ const bad: readonly BadBody[] = [
 const invalid = invalidBodies([...spoiledBodies(samples), ...bad]);
 
 export const norcCVectors: readonly VectorFile[] = [
-  validBodies(samples),
+  validBodies([...samples, { type: 'message_ack', full: { ...ack, seq: 7 } }]),
   { ...invalid, cases: [...invalid.cases, ...uncanonical('message_ack', { ...ack, seq: 7 })] },
 ];
 

@@ -14,6 +14,9 @@ export class AdminRefusal extends Error {
 
 type Fields = Readonly<Record<string, string | number>>;
 
+/** Every answer comes at once, apart from those for which the other organisation is asked. */
+const ANSWER_MS_MAX = 30_000;
+
 /** Talks to a running server through its admin socket (docs/operating.md). */
 export class AdminClient {
   readonly #socketPath: string;
@@ -38,13 +41,16 @@ export class AdminClient {
     const parsed = JSON.parse(text) as { error?: { name: string; meaning?: string; detail?: string } }; // written by our own server
     if (parsed.error === undefined) return parsed as T; // the shape is the admin interface's
     const { name, meaning, detail } = parsed.error;
-    if (status === 500) throw new CommandError(EXIT.failure, 'The server failed while doing this.', 'Look into its log; nothing was half done.');
-    throw new AdminRefusal(name, [meaning, detail].filter((part) => part !== undefined && part !== '').join(' '));
+    if (status >= 500) {
+      throw new CommandError(EXIT.failure, 'The server failed while doing this.', 'Its log has the story. See: norc doctor');
+    }
+    throw new AdminRefusal(name, sentenceOf(meaning, detail));
   }
 
   #send(method: string, path: string, body: string | undefined): Promise<{ status: number; text: string }> {
     return new Promise((resolve, reject) => {
-      const outgoing = request({ socketPath: this.#socketPath, method, path }, (response) => {
+      const options = { socketPath: this.#socketPath, method, path, timeout: ANSWER_MS_MAX };
+      const outgoing = request(options, (response) => {
         let text = '';
         response.setEncoding('utf8');
         response.on('data', (chunk: string) => {
@@ -53,23 +59,42 @@ export class AdminClient {
         response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
         response.on('error', reject);
       });
+      outgoing.on('timeout', () => outgoing.destroy(Object.assign(new Error('no answer'), { code: 'ETIMEDOUT' })));
       outgoing.on('error', reject);
       outgoing.end(body);
     });
   }
 
   #explain(cause: unknown): CommandError {
-    const code = cause instanceof Error && 'code' in cause ? cause.code : undefined;
-    if (code === 'ENOENT' || code === 'ECONNREFUSED') {
-      return new CommandError(
-        EXIT.unavailable,
-        `No server is running on this data folder (${this.#socketPath}).`,
-        'Start it with: norc server. Or name another folder with --data.',
-      );
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : 'unknown fault';
+    switch (code) {
+      case 'ENOENT':
+      case 'ECONNREFUSED':
+        return new CommandError(
+          EXIT.unavailable,
+          `No server is running on this data folder (${this.#socketPath}).`,
+          'Start it with: norc server. Or name another folder with --data.',
+        );
+      case 'EACCES':
+      case 'EPERM':
+        return new CommandError(
+          EXIT.noPermission,
+          `The admin socket ${this.#socketPath} belongs to another account.`,
+          "Run this as the server's account.",
+        );
+      case 'ETIMEDOUT':
+        return new CommandError(EXIT.timeout, 'The server does not answer.', 'See: norc doctor');
+      default:
+        return new CommandError(EXIT.failure, `The server could not be asked: ${code}.`, 'See: norc doctor');
     }
-    if (code === 'EACCES') {
-      return new CommandError(EXIT.noPermission, 'The admin socket belongs to another account.', "Run this as the server's account.");
-    }
-    return new CommandError(EXIT.failure, `The server could not be asked: ${code ?? 'unknown fault'}.`, 'See: norc doctor');
   }
 }
+
+/** The registry's meaning, and what this refusal was about. */
+function sentenceOf(meaning: string | undefined, detail: string | undefined): string {
+  const about = detail === undefined || detail === '' ? undefined : detail;
+  if (meaning === undefined) return about === undefined ? 'The server refused.' : capital(`${about}.`);
+  return about === undefined ? meaning : `${meaning} (${about})`;
+}
+
+const capital = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);

@@ -1,9 +1,11 @@
 import { parseArgs } from 'node:util';
-import { AdminRefusal } from './admin-client.ts';
-import { type Command, CommandError, type CommandInput, EXIT, type ExitCode, type OptionHelp } from './command.ts';
-import { clean } from './terminal/clean.ts';
+import { SERVER_VERSION } from '@norc/server';
+import { type Command, CommandError, type CommandInput, EXIT, type ExitCode } from './command.ts';
+import { explainFailure } from './failures.ts';
+import { commandHelp, familyHelp, HELP_OPTION, overview } from './help.ts';
+import { hint, note } from './output.ts';
 
-const COMMON: readonly OptionHelp[] = [{ name: 'help', text: 'Show this help.' }];
+
 
 /** Finds the command, reads its options, runs it, and turns every failure into a sentence and an exit code. */
 export async function runCommandLine(commands: readonly Command[], args: readonly string[]): Promise<ExitCode> {
@@ -21,88 +23,88 @@ export async function runCommandLine(commands: readonly Command[], args: readonl
   }
 }
 
+/** The longest one whose words begin the line. */
 function findCommand(commands: readonly Command[], args: readonly string[]): Command | undefined {
   const matches = commands.filter((command) => command.words.every((word, index) => args[index] === word));
   return matches.sort((a, b) => b.words.length - a.words.length)[0];
 }
 
 function readInput(command: Command, args: readonly string[]): CommandInput {
-  const known = [...command.options, ...COMMON];
-  const options = Object.fromEntries(
+  const known = [...command.options, HELP_OPTION];
+  const types = Object.fromEntries(
     known.map(({ name, value }) => [name, { type: value === undefined ? ('boolean' as const) : ('string' as const) }]),
   );
-  const { values, positionals } = parseStrictly(command, [...args], options);
-  const texts = new Map<string, string>();
+  const { values, positionals } = parseStrictly(command, [...args], types);
+  const max = command.argumentsMax ?? 0;
+  const extra = positionals[max];
+  if (extra !== undefined && values['help'] !== true) throw usageError(command, `'${extra}' is one argument too many.`);
+  const options = new Map<string, string>();
   const flags = new Set<string>();
   for (const [name, value] of Object.entries(values)) {
-    if (typeof value === 'string') texts.set(name, value);
+    if (typeof value === 'string') options.set(name, value);
     else if (value === true) flags.add(name);
   }
-  return { positionals, options: texts, flags };
+  return { positionals, options, flags };
 }
 
 function parseStrictly(command: Command, args: string[], options: Record<string, { type: 'boolean' | 'string' }>) {
   try {
     return parseArgs({ args, options, allowPositionals: true, strict: true });
   } catch (cause) {
-    const reason = cause instanceof Error ? (cause.message.split('. ')[0] ?? '') : '';
-    throw new CommandError(EXIT.usage, `${reason}.`, `See: norc ${command.words.join(' ')} --help`, { cause });
+    const reason = cause instanceof Error ? (cause.message.split('. ')[0] ?? '') : 'The options are wrong';
+    throw usageError(command, `${reason.replace(/\.$/, '')}.`);
   }
 }
 
+function usageError(command: Command, message: string): CommandError {
+  return new CommandError(EXIT.usage, message, `See: norc ${command.words.join(' ')} --help`);
+}
+
 function explain(error: unknown, command: Command): ExitCode {
-  if (error instanceof CommandError) {
-    complain(error.message, error.next);
-    return error.exitCode;
-  }
-  if (error instanceof AdminRefusal) {
-    complain(`${error.message} (${error.code})`, undefined);
-    return EXIT.failure;
+  const known = explainFailure(error);
+  if (known !== undefined) {
+    complain(known.message, known.next);
+    return known.exitCode;
   }
   const words = error instanceof Error ? `${error.name}: ${error.message}` : 'unknown fault';
-  complain(`norc ${command.words.join(' ')} failed. ${words}`, 'Run: norc doctor');
-  if (process.env['NORC_DEBUG'] === '1' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  complain(
+    `norc ${command.words.join(' ')} failed in a way that it should not. ${words}`,
+    'Run it again with NORC_DEBUG=1, and report what it shows (SECURITY.md, CONTRIBUTING.md).',
+  );
+  if (process.env['NORC_DEBUG'] === '1' && error instanceof Error) note(error.stack ?? '');
   return EXIT.failure;
 }
 
 function complain(message: string, next: string | undefined): void {
-  process.stderr.write(`norc: ${clean(message)}\n`);
-  if (next !== undefined) process.stderr.write(`next: ${clean(next)}\n`);
+  note(`norc: ${message}`);
+  if (next !== undefined) hint(next);
 }
 
 /** No command matched: help when it was asked for, otherwise what is near. */
 function explainChoice(commands: readonly Command[], args: readonly string[]): ExitCode {
-  const first = args[0];
-  if (first === undefined || first === 'help' || first === '--help' || first === '-h') {
-    process.stdout.write(overview(commands));
-    return first === undefined ? EXIT.usage : EXIT.ok;
+  const asked = args[0] === 'help' || args.includes('--help') || args.includes('-h');
+  const words = args.filter((word) => word !== 'help' && !word.startsWith('-'));
+  if (args[0] === '--version') {
+    process.stdout.write(`${SERVER_VERSION}\n`);
+    return EXIT.ok;
   }
-  const family = commands.filter((command) => command.words[0] === first);
-  if (family.length > 0) {
-    const wanted = args.includes('--help');
-    const text = family.map((command) => `  norc ${usage(command)}\n      ${command.summary}\n`).join('');
-    (wanted ? process.stdout : process.stderr).write(`${wanted ? '' : `norc: '${clean(args.slice(0, 2).join(' '))}' is not a command. One of:\n`}${text}`);
-    return wanted ? EXIT.ok : EXIT.usage;
+  const [first] = words;
+  if (first === undefined) {
+    (asked ? process.stdout : process.stderr).write(overview(commands));
+    return asked ? EXIT.ok : EXIT.usage;
   }
-  complain(`'${first}' is not a command.`, 'See: norc help');
+  const command = findCommand(commands, words);
+  if (asked && command !== undefined) {
+    process.stdout.write(commandHelp(command));
+    return EXIT.ok;
+  }
+  const family = commands.filter((one) => one.words[0] === first);
+  if (asked && family.length > 0) {
+    process.stdout.write(familyHelp(family));
+    return EXIT.ok;
+  }
+  const typed = family.length > 0 ? words.slice(0, 2).join(' ') : first;
+  complain(`'${typed}' is not a command.`, family.length > 0 ? undefined : 'See: norc help');
+  if (family.length > 0) process.stderr.write(familyHelp(family));
   return EXIT.usage;
-}
-
-function usage(command: Command): string {
-  return [...command.words, command.arguments].filter((part) => part !== '').join(' ');
-}
-
-function overview(commands: readonly Command[]): string {
-  const width = Math.max(...commands.map((command) => usage(command).length));
-  const rows = commands.map((command) => `  norc ${usage(command).padEnd(width)}  ${command.summary}\n`);
-  return `NORC: secure communication between organisations.\n\n${rows.join('')}\nEach command explains itself with --help. Exit codes: 0 done, 1 failed, 2 not confirmed in time,\n64 wrong usage, 65 damaged input, 69 server not reachable, 73 cannot create, 77 not allowed, 78 wrong configuration.\n`;
-}
-
-function commandHelp(command: Command): string {
-  const options = [...command.options, ...COMMON];
-  const label = ({ name, value }: OptionHelp) => `--${name}${value === undefined ? '' : ` ${value}`}`;
-  const width = Math.max(...options.map((option) => label(option).length));
-  const rows = options.map((option) => `  ${label(option).padEnd(width)}  ${option.text}\n`).join('');
-  const long = command.help === undefined ? '' : `\n${command.help.trim()}\n`;
-  return `norc ${usage(command)} [options]\n\n${command.summary}\n${long}\nOptions:\n${rows}`;
 }

@@ -1,4 +1,4 @@
-/** Exit codes of every norc command (docs/commands.md); the numbers follow sysexits where one fits. */
+/** Exit codes of every norc command (docs/commands.md is checked against this table); numbers follow sysexits where one fits. */
 export const EXIT = {
   ok: 0,
   /** It was tried and did not work. */
@@ -7,15 +7,22 @@ export const EXIT = {
   timeout: 2,
   /** The command line is wrong. */
   usage: 64,
-  /** What was given (a code, a file) is damaged. */
+  /** What was given or stored (a code, a file, a database) is damaged, or from a newer version. */
   badData: 65,
   /** A server that is needed is not there. */
   unavailable: 69,
   /** Something exists already, or cannot be made. */
   cannotCreate: 73,
+  /** The disk is full or fails. */
+  storage: 74,
+  /** A port, a database or a profile is held by another program. */
+  inUse: 75,
+  /** A wrong passphrase, or a file of somebody else. */
   noPermission: 77,
   /** The configuration is wrong. */
   badConfig: 78,
+  /** Ended by Ctrl-C at a question. */
+  interrupted: 130,
 } as const;
 
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
@@ -39,13 +46,19 @@ export interface OptionHelp {
   readonly text: string;
 }
 
+/** Where a command stands in the overview. */
+export type Topic = 'begin' | 'server' | 'people' | 'trust' | 'look';
+
 export interface Command {
   /** The words that select it: `['trust', 'request']`. */
   readonly words: readonly string[];
+  readonly topic: Topic;
   readonly arguments: string;
   readonly summary: string;
   readonly help?: string;
   readonly options: readonly OptionHelp[];
+  /** How many arguments it takes at most; 0 when absent. */
+  readonly argumentsMax?: number;
   readonly run: (input: CommandInput) => Promise<ExitCode>;
 }
 
@@ -60,4 +73,13 @@ export function positional(input: CommandInput, index: number, name: string): st
   const value = input.positionals[index];
   if (value === undefined) throw new CommandError(EXIT.usage, `${name} is missing.`, 'Add it, or see --help.');
   return value;
+}
+
+/** A whole number from `min`, or a usage error that names the option. */
+export function countOption(input: CommandInput, name: string, fallback: number, min = 0): number {
+  const text = input.options.get(name);
+  if (text === undefined) return fallback;
+  const count = Number(text);
+  if (/^\d{1,9}$/.test(text) && count >= min) return count;
+  throw new CommandError(EXIT.usage, `--${name} is not a whole number from ${min}.`, 'See --help.');
 }

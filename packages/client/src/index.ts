@@ -1,2 +1,12 @@
+export { NorcClient } from './client.ts';
+export type * from './client-types.ts';
+export type { TextOptions } from './conversations/content-maker.ts';
+export type { EnginePolicy, Self, WarningName } from './conversations/context.ts';
+export { type Enrolled, type EnrolmentReject, type EnrolOptions, enrol } from './enrolment/enrol.ts';
+export { addressText, isLoopbackHost } from './session/address.ts';
+export type { SessionFacts, SessionStatus } from './session/status.ts';
+export type { Timers } from './session/timers.ts';
+export type * from './session/transport.ts';
 export * from './store/index.ts';
 export * from './timeline/index.ts';
+export { safetyNumberGroups } from './trust/safety-number.ts';

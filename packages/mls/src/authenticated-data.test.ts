@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ConversationId, concatBytes, idFromBytes, LABELS, type Label, type MessageId, utf8 } from '@norc/protocol/base';
+import {
+  type ConversationId,
+  concatBytes,
+  idFromBytes,
+  LABELS,
+  type Label,
+  type MessageId,
+  utf8,
+} from '@norc/protocol/base';
 import fc from 'fast-check';
 import { encodeAuthenticatedData, parseAuthenticatedData } from './authenticated-data.ts';
 
@@ -27,10 +35,10 @@ test('authenticated data reads back, and has one encoding [MLS-22]', () => {
 });
 
 test('a label that is not in the registry is refused', () => {
-  const encode = (label: string) =>
-    concatBytes(Uint8Array.of(1, label.length), utf8(label), new Uint8Array(32));
+  const encode = (label: string) => concatBytes(Uint8Array.of(1, label.length), utf8(label), new Uint8Array(32));
   assert.equal(codeOf(encode('secret')), 'accepted');
-  for (const label of ['Secret', '', 'toString', '__proto__', 'top']) assert.equal(codeOf(encode(label)), 'label_not_allowed');
+  for (const label of ['Secret', '', 'toString', '__proto__', 'top'])
+    assert.equal(codeOf(encode(label)), 'label_not_allowed');
   const other = encode('secret');
   other[0] = 2;
   assert.equal(codeOf(other), 'malformed');

@@ -12,9 +12,10 @@ import {
   verifyConfirmationTag,
 } from './library.ts';
 import { createMemberState, livePrivateKeys, type MemberState } from './member-state.ts';
+import { attemptAsync } from './messages.ts';
 import { enterEpoch } from './public-change.ts';
 import type { StagedCommit, StagedPath } from './public-group.ts';
-import { type MlsSuite, OpenFault } from './suite.ts';
+import type { MlsSuite } from './suite.ts';
 import { covers, recipients } from './tree-path.ts';
 
 /** A member's proof that a handshake message comes from inside the group (RFC 9420 section 6.2). */
@@ -107,13 +108,9 @@ async function decryptPathSecret(
     if (privateKey === undefined || ciphertext === undefined) continue;
     const key = await suite.impl.hpke.importPrivateKey(privateKey);
     const context = encodeGroupContext(provisionalContext(state.group.context, next));
-    try {
-      const { kemOutput, ciphertext: sealed } = ciphertext;
-      return await decryptWithLabel(key, 'UpdatePathNode', context, kemOutput, sealed, suite.impl.hpke);
-    } catch (fault) {
-      if (fault instanceof OpenFault) return undefined;
-      throw fault;
-    }
+    const { kemOutput, ciphertext: sealed } = ciphertext;
+    const { hpke } = suite.impl;
+    return attemptAsync(() => decryptWithLabel(key, 'UpdatePathNode', context, kemOutput, sealed, hpke));
   }
   throw new InvariantError('no private key for any node of the resolution');
 }

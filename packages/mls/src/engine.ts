@@ -175,8 +175,10 @@ export interface MlsGroup {
   readonly messagesInEpoch: number;
 
   /**
-   * Makes a commit; the group stays in its epoch until `confirm`. Replaces a former pending one.
-   * Errors: as for received commits; `forbidden` when this device itself is proposed for removal.
+   * Makes a commit; the group stays in its epoch until `confirm`. Store the group before sending
+   * the commit: without its pending state, this device cannot enter the epoch that it begins.
+   * Throws RangeError while another one is pending. Errors: as for received commits; `forbidden`
+   * when this device itself is proposed for removal.
    */
   prepareCommit(intent: CommitIntent): Promise<Result<PendingCommit>>;
   /** The hub ordered it: the group enters the new epoch and what the commit used up is erased. */

@@ -7,16 +7,16 @@ import {
   type GroupContext,
   type LeafNode,
   leafWidth,
-  MlsError,
   type PrivateMessage,
   protectApplicationData,
   type RatchetTree,
   type SecretTree,
   unprotectPrivateMessage,
 } from './library.ts';
+import { attemptAsync } from './messages.ts';
 import { MLS_VERSION, type PeekedPrivate, WIRE_PRIVATE } from './peek.ts';
 import { type Retention, SKIPPED_KEYS_MAX } from './profile.ts';
-import { type MlsSuite, OpenFault } from './suite.ts';
+import type { MlsSuite } from './suite.ts';
 import { TlsWriter } from './tls.ts';
 
 /** What opens and seals application messages of one epoch: the current one, or a past one for late messages. */
@@ -178,8 +178,8 @@ async function tryOpen(suite: MlsSuite, keys: EpochKeys, message: PrivateMessage
     retainKeysForEpochs: retention.epochsRetained,
     maximumForwardRatchetSteps: retention.forwardRatchetMax,
   };
-  try {
-    return await unprotectPrivateMessage(
+  return attemptAsync(() =>
+    unprotectPrivateMessage(
       keys.senderDataSecret,
       message,
       keys.secretTree,
@@ -187,25 +187,13 @@ async function tryOpen(suite: MlsSuite, keys: EpochKeys, message: PrivateMessage
       keys.context,
       limits,
       suite.impl,
-    );
-  } catch (fault) {
-    if (isPeersFault(fault)) return undefined;
-    throw fault;
-  }
-}
-
-/** The library throws its own errors for whatever is wrong with a message; ours marks a wrong tag. */
-function isPeersFault(fault: unknown): boolean {
-  return fault instanceof OpenFault || fault instanceof MlsError;
+    ),
+  );
 }
 
 async function senderOf(suite: MlsSuite, keys: EpochKeys, message: PrivateMessage): Promise<number | undefined> {
-  try {
-    return (await decryptSenderData(message, keys.senderDataSecret, suite.impl))?.leafIndex;
-  } catch (fault) {
-    if (isPeersFault(fault)) return undefined;
-    throw fault;
-  }
+  const data = await attemptAsync(() => decryptSenderData(message, keys.senderDataSecret, suite.impl));
+  return data?.leafIndex;
 }
 
 const signatureTrees = new WeakMap<ReadonlyMap<number, Member>, RatchetTree>();

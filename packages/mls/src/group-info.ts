@@ -4,8 +4,10 @@ import type { MemberIdentity } from './engine.ts';
 import { identify } from './leaf-rules.ts';
 import {
   createInterimHash,
+  encodeLeafNode,
   type GroupContext,
   type GroupInfo,
+  type LeafNode,
   type RatchetTree,
   signGroupInfo,
   verifyGroupInfoSignature,
@@ -116,12 +118,9 @@ async function checkHubSenders(rules: RuleContext, { settings, hubSenders }: Gro
   return { ok: true, value: undefined };
 }
 
-/** Where a joiner finds itself: the leaf that is byte for byte its own. */
-export function findOwnLeaf(tree: RatchetTree, signaturePublicKey: Uint8Array, encryptionKey: Uint8Array) {
-  for (const [leafIndex, leaf] of leaves(tree)) {
-    if (sameBytes(leaf.signaturePublicKey, signaturePublicKey) && sameBytes(leaf.hpkePublicKey, encryptionKey)) {
-      return { leafIndex, leaf };
-    }
-  }
+/** Where a joiner finds itself: the leaf that is byte for byte the one of its KeyPackage. */
+export function findOwnLeaf(tree: RatchetTree, own: LeafNode): number | undefined {
+  const encoded = encodeLeafNode(own);
+  for (const [leafIndex, leaf] of leaves(tree)) if (sameBytes(encodeLeafNode(leaf), encoded)) return leafIndex;
   return undefined;
 }

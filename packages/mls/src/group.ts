@@ -1,4 +1,4 @@
-import { type ConversationId, idFromBytes, type Result, reject } from '@norc/protocol/base';
+import { type ConversationId, idFromBytes, LIMITS, type Result, reject } from '@norc/protocol/base';
 import { decodeContent, encodeContent, type MessageContent } from '@norc/protocol/norc-c';
 import { type AuthenticatedData, encodeAuthenticatedData, parseAuthenticatedData } from './authenticated-data.ts';
 import { createCommit } from './commit-create.ts';
@@ -95,6 +95,8 @@ export class Group implements MlsGroup {
 
   prepareCommit(intent: CommitIntent): Promise<Result<PendingCommit>> {
     return this.#exclusive(async () => {
+      // Had the hub accepted a former one, dropping it would leave this device outside the group.
+      if (this.pending !== undefined) throw new RangeError('a commit is pending: confirm or abort it');
       if (!this.active) return reject('unexpected_message', 'this device is not a member any more');
       const add = await this.#verifyAdds(intent.add ?? []);
       if (!add.ok) return add;
@@ -117,9 +119,12 @@ export class Group implements MlsGroup {
         added: outcome.added.map(asMember),
         removed: outcome.removed,
       };
-      this.#dropPending();
       this.#parts.pending = { commit, next };
       this.#parts.revision += 1;
+      if ([commit.commit, commit.groupInfo, commit.welcome ?? NOTHING].some(isTooLarge)) {
+        this.#dropPending();
+        return reject('limit_exceeded', 'commit: size; add fewer at once');
+      }
       return { ok: true, value: commit };
     });
   }
@@ -336,6 +341,10 @@ export class Group implements MlsGroup {
     this.#tail = run.catch(() => undefined); // the caller has the failure; the next task goes on
     return run;
   }
+}
+
+function isTooLarge(message: Uint8Array): boolean {
+  return message.length > LIMITS.mlsMessageBytesMax;
 }
 
 function asMember({ leafIndex, keyPackage, identity }: Added): Member {

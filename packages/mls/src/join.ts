@@ -41,9 +41,9 @@ export async function joinByWelcome(
   const { info, joinerSecret, pathSecret } = opened.value;
   const group = await openGroup(rules, info, ratchetTree);
   if (!group.ok) return group;
-  const place = findOwnLeaf(group.value.hashed.tree, identity.publicKey, own.keyPackage.leafNode.hpkePublicKey);
-  if (place === undefined) return reject('malformed', 'Welcome: this device is not in the tree');
-  const keys = await ownKeys(suite, group.value, info.signer, place.leafIndex, own.leafPrivateKey, pathSecret);
+  const leafIndex = findOwnLeaf(group.value.hashed.tree, own.keyPackage.leafNode);
+  if (leafIndex === undefined) return reject('malformed', 'Welcome: this device is not in the tree');
+  const keys = await ownKeys(suite, group.value, info.signer, leafIndex, own.leafPrivateKey, pathSecret);
   if (!keys.ok) return keys;
   const noPsk = new Uint8Array(suite.impl.kdf.size);
   const [schedule, encryptionSecret] = await deriveKeySchedule(joinerSecret, noPsk, info.groupContext, suite.impl.kdf);
@@ -53,7 +53,6 @@ export async function joinByWelcome(
   if (!(await verifyConfirmationTag(confirmationKey, info.confirmationTag, confirmedTranscriptHash, suite.impl.hash))) {
     return reject('malformed', 'Welcome: confirmation tag');
   }
-  const { leafIndex } = place;
   return {
     ok: true,
     value: await createMemberState(suite, group.value, leafIndex, keys.value, schedule, encryptionSecret),

@@ -9,7 +9,7 @@ export { encodeAuthenticatedContentTBM, makeProposalRef } from 'ts-mls/authentic
 export type { Capabilities } from 'ts-mls/capabilities.js';
 export type { Commit } from 'ts-mls/commit.js';
 export type { Credential } from 'ts-mls/credential.js';
-export { decodeCredential, encodeCredential } from 'ts-mls/credential.js';
+export { encodeCredential } from 'ts-mls/credential.js';
 export type { CiphersuiteImpl, CiphersuiteName } from 'ts-mls/crypto/ciphersuite.js';
 export type { PrivateKey, PublicKey } from 'ts-mls/crypto/hpke.js';
 export { decryptWithLabel, encryptWithLabel } from 'ts-mls/crypto/hpke.js';
@@ -27,7 +27,7 @@ export {
 export type { GroupContext } from 'ts-mls/groupContext.js';
 export { decodeGroupContext, encodeGroupContext } from 'ts-mls/groupContext.js';
 export type { GroupInfo } from 'ts-mls/groupInfo.js';
-export { decodeGroupInfo, encodeGroupInfo, signGroupInfo, verifyGroupInfoSignature } from 'ts-mls/groupInfo.js';
+export { signGroupInfo, verifyGroupInfoSignature } from 'ts-mls/groupInfo.js';
 export type { KeyPackage } from 'ts-mls/keyPackage.js';
 export { generateKeyPackageWithKey, makeKeyPackageRef, verifyKeyPackage } from 'ts-mls/keyPackage.js';
 export type { KeySchedule } from 'ts-mls/keySchedule.js';
@@ -59,7 +59,7 @@ export type { PublicMessage } from 'ts-mls/publicMessage.js';
 export type { Node, RatchetTree } from 'ts-mls/ratchetTree.js';
 export { addLeafNode, decodeNode, encodeNode, removeLeafNode, resolution } from 'ts-mls/ratchetTree.js';
 export type { SecretTree } from 'ts-mls/secretTree.js';
-export { createSecretTree, decodeSecretTree, secretTreeEncoder } from 'ts-mls/secretTree.js';
+export { createSecretTree } from 'ts-mls/secretTree.js';
 export { createConfirmedHash, createInterimHash } from 'ts-mls/transcriptHash.js';
 export { encodeLeafNodeHashInput, encodeParentNodeHashInput } from 'ts-mls/treeHash.js';
 export {

@@ -1,13 +1,15 @@
-import { InvariantError, LIMITS, type Result, reject, sameBytes } from '@norc/protocol/base';
+import { LIMITS, type Result, reject, sameBytes } from '@norc/protocol/base';
 import {
   decodeMlsMessage,
   encodeMlsMessage,
   type GroupInfo,
   type KeyPackage,
   type MLSMessage,
+  MlsError,
   type PublicMessage,
   type Welcome,
 } from './library.ts';
+import { OpenFault } from './suite.ts';
 
 type Wire = MLSMessage['wireformat'];
 
@@ -78,12 +80,17 @@ export function encodeKeyPackage(keyPackage: KeyPackage): Uint8Array {
   return encodeMlsMessage({ version: 'mls10', wireformat: 'mls_key_package', keyPackage });
 }
 
-/** As `attempt`, for what is decrypted first. Only `OpenFault` and the library's errors are the peer's doing. */
+/** As `attempt`, for what is decrypted first: undefined where that is the peer's doing. */
 export async function attemptAsync<T>(open: () => Promise<T | undefined>): Promise<T | undefined> {
   try {
     return await open();
   } catch (fault) {
-    if (fault instanceof InvariantError) throw fault;
-    return undefined;
+    if (isPeersFault(fault)) return undefined;
+    throw fault;
   }
+}
+
+/** The library throws its own errors for whatever is wrong with a message; ours marks a wrong tag. */
+export function isPeersFault(fault: unknown): boolean {
+  return fault instanceof OpenFault || fault instanceof MlsError;
 }

@@ -56,7 +56,9 @@ export function createMlsEngine(options: MlsOptions): MlsEngine {
       if (!decoded.ok) return decoded;
       const state = await joinByWelcome(rules, decoded.value, own, identity, ratchetTree);
       suite.kem.erase(own.initPrivateKey);
-      return state.ok ? { ok: true, value: groupOf(identity, newParts(state.value)) } : state;
+      if (state.ok) return { ok: true, value: groupOf(identity, newParts(state.value)) };
+      suite.kem.erase(own.leafPrivateKey);
+      return state;
     },
 
     restore(bytes, identity, ratchets) {

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { concatBytes } from '@norc/protocol/base';
 import fc from 'fast-check';
-import { forgeCommit, forgeProposal, stateOf } from '../../../tests/mls/forge.ts';
 import { must, newcomer, TestMember, TestWorld } from '../../../tests/mls/fixtures.ts';
+import { forgeCommit, forgeProposal, stateOf } from '../../../tests/mls/forge.ts';
 import { parseAuthenticatedData } from './authenticated-data.ts';
 import { decodeKeyPackage } from './messages.ts';
 import { peekMessage } from './peek.ts';
@@ -25,9 +25,9 @@ describe('peekMessage', () => {
     const cid = await newcomer(world, 'cid@bravo.example');
     const keyPackage = must(decodeKeyPackage(cid.own.keyPackage));
     messages.set('private message', await ann.say('hello'));
-    messages.set('update commit', must(await ann.group.prepareCommit({})).commit);
-    messages.set('commit that adds', must(await ann.group.prepareCommit({ add: [cid.own.keyPackage] })).commit);
-    messages.set('commit that removes', must(await ann.group.prepareCommit({ remove: [1] })).commit);
+    messages.set('update commit', (await ann.draft()).commit);
+    messages.set('commit that adds', (await ann.draft({ add: [cid.own.keyPackage] })).commit);
+    messages.set('commit that removes', (await ann.draft({ remove: [1] })).commit);
     messages.set('remove proposal', must(await ann.group.proposeRemove(1)));
     messages.set('add proposal', await forgeProposal(ann, { proposalType: 'add', add: { keyPackage } }));
     messages.set('empty commit', await forgeCommit(ann, {}));
@@ -68,7 +68,7 @@ describe('peekMessage', () => {
 
   test('other kinds of MLS messages are not group messages', async () => {
     const { own } = await newcomer(world, 'dan@bravo.example');
-    const pending = must(await ann.group.prepareCommit({ add: [own.keyPackage] }));
+    const pending = await ann.draft({ add: [own.keyPackage] });
     for (const bytes of [own.keyPackage, pending.welcome, pending.groupInfo]) {
       assert.equal(codeOf(bytes ?? new Uint8Array(0)), 'malformed');
     }

@@ -31,7 +31,10 @@ test('what the writer writes, the reader reads back', () => {
 test('a length has one form [MLS-7]', () => {
   for (const length of [0, 1, 63, 64, 16383, 16384, 20000]) {
     const bytes = new TlsWriter().vector(new Uint8Array(length)).finish();
-    assert.deepEqual(read(bytes, (r) => r.vector().length), { ok: true, value: length });
+    assert.deepEqual(
+      read(bytes, (r) => r.vector().length),
+      { ok: true, value: length },
+    );
   }
   assert.equal(codeOf(read(Uint8Array.of(0x40, 0x01, 7), (r) => r.vector())), 'not_canonical');
   assert.equal(codeOf(read(Uint8Array.of(0x80, 0, 0, 1, 7), (r) => r.vector())), 'not_canonical');
@@ -47,6 +50,6 @@ test('presence is 0 or 1, integers are below 2^53, nothing may follow', () => {
   assert.throws(() => new TlsWriter().length(0x4000_0000), RangeError);
 });
 
-test('what reads our own bugs is not mistaken for a peer\'s fault', () => {
+test("what reads our own bugs is not mistaken for a peer's fault", () => {
   assert.throws(() => read(new Uint8Array(1), () => assert.fail('a bug')), /a bug/);
 });

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { verifyParentHashes } from 'ts-mls/parentHash.js';
 import { treeHash } from 'ts-mls/treeHash.js';
-import { Simulation } from '../../../tests/mls/simulation.ts';
 import { stateOf, suite } from '../../../tests/mls/forge.ts';
+import { Simulation } from '../../../tests/mls/simulation.ts';
 import { type RatchetTree, toNodeIndex } from './library.ts';
 import { decodeTree, encodeTree } from './tree-codec.ts';
 import { hashTree, leafRange, parentHash, rootHash } from './tree-hash.ts';
@@ -11,12 +11,13 @@ import { checkTree } from './tree-rules.ts';
 
 async function treesOfARun(seed: string): Promise<RatchetTree[]> {
   const trees: RatchetTree[] = [];
-  const collect = async () => (after: Parameters<typeof stateOf>[0]) => void trees.push(stateOf(after).group.hashed.tree);
+  const collect = async () => (after: Parameters<typeof stateOf>[0]) =>
+    void trees.push(stateOf(after).group.hashed.tree);
   await new Simulation(seed, { onCommit: collect }).run(40);
   return trees;
 }
 
-test('hashes of all subtrees are the library\'s, computed whole or from the tree before', async () => {
+test("hashes of all subtrees are the library's, computed whole or from the tree before", async () => {
   let previous: ReturnType<typeof hashTree> | undefined;
   const trees = await treesOfARun('hashes');
   assert.ok(trees.length > 20);
@@ -43,13 +44,16 @@ test('a tree that a change was made to is hashed anew exactly where it changed',
   assert.notDeepEqual(rootHash(after), rootHash(before));
 });
 
-test('the trees of honest groups pass every check, and the library\'s parent-hash check', async () => {
+test("the trees of honest groups pass every check, and the library's parent-hash check", async () => {
   const simulation = new Simulation('parents');
   await simulation.run(40);
   const [member] = simulation.members;
   assert.ok(member);
   const { group } = stateOf(member);
-  assert.deepEqual(await checkTree(suite, hashTree(suite, group.hashed.tree), group.context), { ok: true, value: undefined });
+  assert.deepEqual(await checkTree(suite, hashTree(suite, group.hashed.tree), group.context), {
+    ok: true,
+    value: undefined,
+  });
   assert.equal(await verifyParentHashes(group.hashed.tree, suite.impl.hash), true);
 });
 
@@ -91,9 +95,19 @@ test('a tree reads back as it was written, and only so', async () => {
   const empty = decodeTree(Uint8Array.of(0));
   const blank = decodeTree(Uint8Array.of(1, 0));
   const presence = decodeTree(Uint8Array.of(1, 2));
-  assert.deepEqual([empty, blank, presence].map((r) => r.ok), [false, false, false]);
+  assert.deepEqual(
+    [empty, blank, presence].map((r) => r.ok),
+    [false, false, false],
+  );
 });
 
 test('leaves below a node', () => {
-  assert.deepEqual([0, 1, 3, 5, 7, 11].map(leafRange), [[0, 0], [0, 1], [0, 3], [2, 3], [0, 7], [4, 7]]);
+  assert.deepEqual([0, 1, 3, 5, 7, 11].map(leafRange), [
+    [0, 0],
+    [0, 1],
+    [0, 3],
+    [2, 3],
+    [0, 7],
+    [4, 7],
+  ]);
 });

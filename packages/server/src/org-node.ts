@@ -22,6 +22,8 @@ import type { LinkTransport, Resolver } from './transport/port.ts';
 import { every, type Timers } from './transport/timers.ts';
 
 const POLL_MS = 60_000;
+/** An entry may be this old when it reaches a follower that was away. */
+const LOG_LIFE_MS = 30 * 86_400_000;
 const PSEUDONYM_KEY = 'audit.pseudonym_key';
 
 export interface OrgNodeOptions {
@@ -125,7 +127,8 @@ function buildServices(world: World): Pick<OrgNode, 'directory' | 'delivery' | '
   const late: { links?: LinksService; trust?: TrustService } = {};
   const links = () => present(late.links);
   const trust = () => present(late.trust);
-  const views = groupViews(world, () => trust());
+  const views = groupViews(world, () => trust(), 0);
+  const following = groupViews(world, () => trust(), LOG_LIFE_MS);
   const directory = createDirectory({
     ...{ domain, store, audit, crypto, clock, random },
     issuer: signer,
@@ -133,7 +136,7 @@ function buildServices(world: World): Pick<OrgNode, 'directory' | 'delivery' | '
     verifyKeyPackage: (keyPackage) => keyPackageFacts(views, domain, keyPackage),
   });
   const delivery = createDelivery({
-    ...{ self: domain, store, crypto, clock, after, onFault, groups: publicGroups(views) },
+    ...{ self: domain, store, crypto, clock, after, onFault, groups: publicGroups(domain, views, following) },
     decide: (question) => trust().decide(question),
     wake: (peer) => links().wake(peer),
     sendDelivered: (peer, updates) => links().sendDelivered(peer, updates),
@@ -213,10 +216,11 @@ function referrer(log: NodeLog) {
 }
 
 /** The group views check every credential against the root key that is pinned for its organisation now. */
-function groupViews({ clock }: World, trust: () => TrustService): GroupViews {
+function groupViews({ clock }: World, trust: () => TrustService, catchUpMs: number): GroupViews {
   return createGroupViews({
     provider: createNodeMlsProvider(),
     clock,
+    catchUpMs,
     async verifyCredential([certificate, issuer], signaturePublicKey, now) {
       if (certificate === undefined || issuer === undefined) return reject('credential_invalid', 'chain');
       const org = claimedOrg(issuer);

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { nodeClock, nodeRandom } from '@norc/crypto/node';
-import type { Domain, RatePolicy } from '@norc/protocol/base';
+import type { Clock, Domain, RatePolicy } from '@norc/protocol/base';
 import { defaultPolicy } from '@norc/protocol/norc-t';
 import { adminRoutes } from './admin/admin-routes.ts';
 import { listenAdmin } from './admin/router.ts';
@@ -18,6 +18,9 @@ export interface ServerOptions {
   readonly log: NodeLog;
   /** Somebody asked for a stop through the admin interface. */
   readonly onStopAsked?: () => void;
+  /** The machine's own unless told: a test has a wrong clock, or a disk that fails. */
+  readonly clock?: Clock;
+  readonly openStore?: typeof openSqliteStore;
 }
 
 export interface RunningServer {
@@ -90,17 +93,18 @@ async function start(
   };
 }
 
-async function startOrganisation({ config, log }: ServerOptions, domain: Domain): Promise<OrgNode> {
+async function startOrganisation(options: ServerOptions, domain: Domain): Promise<OrgNode> {
+  const { config, log, clock = nodeClock, openStore = openSqliteStore } = options;
   const folder = join(config.organisation.data, domain);
-  const identity = await openOrganisation(folder, domain, nodeClock.now());
-  const store = await openSqliteStore({
+  const identity = await openOrganisation(folder, domain, clock.now());
+  const store = await openStore({
     file: organisationPaths(folder).database,
     onFault: (fault) => log.fault('storage', fault),
   });
   const versions = config.protocol.versions;
   try {
     return await OrgNode.start({
-      ...{ identity, store, log, versions, clock: nodeClock, random: nodeRandom, timers: systemTimers },
+      ...{ identity, store, log, versions, clock, random: nodeRandom, timers: systemTimers },
       resolver: resolverOf(config),
       isStatic: (peer) => config.federation.peers.some((one) => one.domain === peer && one.trustTxt.length > 0),
       transport: createH2LinkTransport({ identity: identity.tls, alpn: alpnOf(versions), onFault: (fault) => log.fault('link', fault) }),

@@ -18,12 +18,12 @@ import {
   type EntryFacts,
   type GroupMember,
   type MlsHeader,
-  type PathDecision,
   type ProposalEvidence,
   proposalEvidence,
   restoreConversation,
   type TrustPaths,
 } from '@norc/protocol/norc-f';
+import type { TrustAllowed, TrustDecision } from '@norc/protocol/norc-t';
 import type { EntryKind } from '@norc/protocol/wire';
 
 /**
@@ -92,10 +92,10 @@ export function pretendFacts(body: Uint8Array, paths: TrustPaths): EntryFacts {
 }
 
 /** The path is open, at the lowest level. */
-export const ALLOWED: Extract<PathDecision, { allowed: true }> = { allowed: true, level: 'basic' };
+export const ALLOWED: TrustAllowed = { kind: 'allow', level: 'basic', natoCapable: false };
 
 /** The same decision about each of these organisations. */
-export function pathsTo(domains: Iterable<Domain>, decision: PathDecision = ALLOWED): TrustPaths {
+export function pathsTo(domains: Iterable<Domain>, decision: TrustDecision = ALLOWED): TrustPaths {
   return new Map(Array.from(domains, (domain) => [domain, decision]));
 }
 

@@ -37,6 +37,8 @@ import { canonicalJson, type JsonObject, type JsonValue, parseJson, struct } fro
 import { mustBe, TEST_EPOCH, type TestOrganisation } from './organisations.ts';
 
 const DAY_MS = 86_400_000;
+/** Six messages take four rounds; repeated ones a few more. */
+const ROUNDS_MAX = 20;
 const crypto = nodeCrypto;
 
 export function testParty(organisation: TestOrganisation): Party {
@@ -116,12 +118,14 @@ export class TrustMachine<S> {
   readonly outbox: OutgoingDocument[] = [];
   readonly #kind: MachineKind<S>;
   readonly #restart: boolean;
+  readonly #lose: (effect: ExchangeEffect) => boolean;
   #asked = 0;
 
-  constructor(side: TrustSide, kind: MachineKind<S>, restart: boolean) {
+  constructor(side: TrustSide, kind: MachineKind<S>, { restart = false, lose = () => false }: ExchangeOptions) {
     this.side = side;
     this.#kind = kind;
     this.#restart = restart;
+    this.#lose = lose;
   }
 
   /** One event, and the answers to what the machine asks for. */
@@ -133,7 +137,13 @@ export class TrustMachine<S> {
   apply({ state, effects }: ExchangeStep<S>): void {
     this.state = this.#restart ? mustBe(this.#kind.decode(this.#kind.encode(state))) : state;
     this.effects.push(...effects);
+    this.resume(effects);
+  }
+
+  /** Carries effects out, as after a step. */
+  resume(effects: readonly ExchangeEffect[]): void {
     for (const effect of effects) {
+      if (this.#lose(effect)) continue;
       if (effect.kind === 'send') this.#send(effect.message, effect.draft);
       const answered = answer(this.side, effect, effect.kind === 'ask_approval' ? this.#asked++ : 0);
       if (answered !== undefined) this.event(answered);
@@ -189,20 +199,29 @@ export interface ExchangeOptions {
   readonly intercept?: (message: string, document: Uint8Array) => readonly Uint8Array[];
   /** Store and restore every state. */
   readonly restart?: boolean;
+  /** Effects that a crash keeps from being carried out. */
+  readonly lose?: (effect: ExchangeEffect) => boolean;
   /** What all randomness of the exchange is derived from. */
   readonly seed?: string;
 }
 
 /** Runs an exchange until neither side has anything to send. */
 export function runTrustExchange(first: TrustSide, second: TrustSide, options: ExchangeOptions = {}): TrustExchange {
-  const initiator = new TrustMachine(first, INITIATOR, options.restart ?? false);
-  const responder = new TrustMachine(second, RESPONDER, options.restart ?? false);
+  const initiator = new TrustMachine(first, INITIATOR, options);
+  const responder = new TrustMachine(second, RESPONDER, options);
   initiator.apply(mustBe(startInitiator(first.context, testTrustRequest(first, second, options))));
-  while (initiator.outbox.length + responder.outbox.length > 0) {
+  const exchange = { initiator, responder };
+  finishTrustExchange(exchange, options);
+  return exchange;
+}
+
+/** Delivers until neither side has anything to send. */
+export function finishTrustExchange({ initiator, responder }: TrustExchange, options: ExchangeOptions = {}): void {
+  for (let round = 0; initiator.outbox.length + responder.outbox.length > 0; round += 1) {
+    if (round > ROUNDS_MAX) throw new Error('the exchange does not end');
     for (const document of arriving(initiator.outbox, options)) receiveAsResponder(responder, document, options);
     for (const document of arriving(responder.outbox, options)) initiator.event({ kind: 'received', document });
   }
-  return { initiator, responder };
 }
 
 function arriving(outbox: OutgoingDocument[], { intercept }: ExchangeOptions): readonly Uint8Array[] {

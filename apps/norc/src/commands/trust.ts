@@ -1,103 +1,147 @@
-import { type Command, CommandError, EXIT, positional } from '../command.ts';
-import { hint, printJson, printTable } from '../terminal/output.ts';
-import { adminClient, DATA_OPTION, JSON_OPTION, localTime } from './shared.ts';
+import { parseDomain } from '@norc/protocol/base';
+import { AdminRefusal } from '../admin-client.ts';
+import { type Command, CommandError, type CommandInput, EXIT, positional } from '../command.ts';
+import { fingerprintLines, hint, note, print, printFacts, printJson, printTable } from '../output.ts';
+import { adminClient, JSON_OPTION, SERVER_OPTIONS, utcTime } from './shared.ts';
 
+/** One partner as the admin interface tells it. */
 export interface PartnerView {
   readonly peer: string;
-  readonly state: string;
+  readonly state: 'none' | 'requested' | 'awaiting_approval' | 'in_force' | 'expired' | 'revoked' | 'refused';
   readonly level: string;
   readonly not_after?: number;
+  /** Of the partner's root key, in groups. */
   readonly root_fingerprint?: string;
   readonly explanation: string;
 }
 
 const LEVELS = ['basic', 'verified', 'classified', 'nato'];
 
+const STATES: Readonly<Record<PartnerView['state'], string>> = {
+  none: 'none',
+  requested: 'requested',
+  awaiting_approval: 'needs approval',
+  in_force: 'in force',
+  expired: 'expired',
+  revoked: 'revoked',
+  refused: 'refused',
+};
+
 export const trustRequest: Command = {
   words: ['trust', 'request'],
+  topic: 'trust',
   arguments: 'DOMAIN',
   summary: 'Ask another organisation for trust.',
   help: `Your server proves that it controls your domain and its key, and checks the same of the other side.
-Their officer then approves with: norc trust approve YOUR-DOMAIN. Compare the root fingerprints by another channel.`,
-  options: [DATA_OPTION, { name: 'level', value: 'LEVEL', text: `One of ${LEVELS.join(', ')} (default: basic).` }],
+Their officer then approves with: norc trust approve YOUR-DOMAIN.
+Compare the root fingerprints of both sides over another channel, such as a call.`,
+  options: [...SERVER_OPTIONS, { name: 'level', value: 'LEVEL', text: `One of ${LEVELS.join(', ')} (default: basic).` }],
+  argumentsMax: 1,
   async run(input) {
-    const peer = positional(input, 0, 'DOMAIN');
+    const peer = domainArgument(input);
     const level = input.options.get('level') ?? 'basic';
     if (!LEVELS.includes(level)) {
       throw new CommandError(EXIT.usage, `'${level}' is not a trust level.`, `Choose one of: ${LEVELS.join(', ')}.`);
     }
-    const partner = await adminClient(input).post<PartnerView>('/trust/request', { peer, level });
+    const client = await adminClient(input);
+    const partner = await client.post<PartnerView>('/trust/request', { peer, level });
     printPartner(partner);
-    if (partner.state === 'requested') hint(`the other side runs: norc trust approve, then see: norc trust list`);
+    if (partner.state === 'requested') hint('norc trust list shows when the other side has approved');
     return EXIT.ok;
   },
 };
 
 export const trustList: Command = {
   words: ['trust', 'list'],
+  topic: 'trust',
   arguments: '',
   summary: 'List partners: level, state, until when.',
-  options: [DATA_OPTION, JSON_OPTION],
+  options: [...SERVER_OPTIONS, JSON_OPTION],
   async run(input) {
-    const { partners } = await adminClient(input).get<{ partners: readonly PartnerView[] }>('/trust');
+    const partners = await partnersOf(input);
     if (input.flags.has('json')) printJson(partners);
-    else if (partners.length === 0) hint('norc trust request DOMAIN');
+    else if (partners.length === 0) note('No partners yet.');
     else
       printTable(
         ['PARTNER', 'STATE', 'LEVEL', 'UNTIL (UTC)', 'WHY'],
-        partners.map((one) => [
-          one.peer,
-          one.state.replaceAll('_', ' '),
-          one.level,
-          one.not_after === undefined ? '-' : localTime(one.not_after),
-          one.explanation,
-        ]),
+        partners.map((one) => [one.peer, STATES[one.state], levelText(one), untilText(one), one.explanation]),
       );
-    const waiting = partners.find((one) => one.state === 'awaiting_approval');
-    if (waiting !== undefined && !input.flags.has('json')) hint(`norc trust approve ${waiting.peer}`);
+    if (!input.flags.has('json')) adviseOn(partners);
+    return EXIT.ok;
+  },
+};
+
+export const trustShow: Command = {
+  words: ['trust', 'show'],
+  topic: 'trust',
+  arguments: 'DOMAIN',
+  summary: 'Show one partner, with the fingerprint to compare.',
+  options: [...SERVER_OPTIONS, JSON_OPTION],
+  argumentsMax: 1,
+  async run(input) {
+    const peer = domainArgument(input);
+    const partner = (await partnersOf(input)).find((one) => one.peer === peer);
+    if (partner === undefined) {
+      throw new CommandError(EXIT.failure, `There was never trust with ${peer}.`, `norc trust request ${peer}`);
+    }
+    if (input.flags.has('json')) printJson(partner);
+    else printPartner(partner);
+    if (!input.flags.has('json')) adviseOn([partner]);
     return EXIT.ok;
   },
 };
 
 export const trustApprove: Command = {
   words: ['trust', 'approve'],
+  topic: 'trust',
   arguments: 'DOMAIN',
   summary: "Approve another organisation's request.",
-  options: [DATA_OPTION],
+  help: `Before you approve: compare the root fingerprint that norc trust show DOMAIN prints with the one that the other
+organisation tells you over another channel (they see theirs with: norc org show).`,
+  options: SERVER_OPTIONS,
+  argumentsMax: 1,
   async run(input) {
-    const peer = positional(input, 0, 'DOMAIN');
-    printPartner(await adminClient(input).post<PartnerView>('/trust/approve', { peer }));
+    const peer = domainArgument(input);
+    const client = await adminClient(input);
+    printPartner(await client.post<PartnerView>('/trust/approve', { peer }).catch(explainNothingWaits(peer)));
     return EXIT.ok;
   },
 };
 
 export const trustDecline: Command = {
   words: ['trust', 'decline'],
+  topic: 'trust',
   arguments: 'DOMAIN',
   summary: "Decline another organisation's request.",
-  options: [DATA_OPTION, { name: 'reason', value: 'TEXT', text: 'Told to the other side.' }],
+  options: [...SERVER_OPTIONS, { name: 'reason', value: 'TEXT', text: 'Told to the other side.' }],
+  argumentsMax: 1,
   async run(input) {
-    const peer = positional(input, 0, 'DOMAIN');
+    const peer = domainArgument(input);
     const reason = input.options.get('reason') ?? 'declined';
-    printPartner(await adminClient(input).post<PartnerView>('/trust/decline', { peer, reason }));
+    const client = await adminClient(input);
+    printPartner(await client.post<PartnerView>('/trust/decline', { peer, reason }).catch(explainNothingWaits(peer)));
     return EXIT.ok;
   },
 };
 
 export const trustRevoke: Command = {
   words: ['trust', 'revoke'],
+  topic: 'trust',
   arguments: 'DOMAIN',
   summary: 'End trust with another organisation at once.',
   help: 'Links close, nothing more is sent or accepted in either direction, shared conversations freeze.',
   options: [
-    DATA_OPTION,
+    ...SERVER_OPTIONS,
     { name: 'reason', value: 'TEXT', text: 'Why; recorded in the audit log and told to the other side.' },
-    { name: 'yes', text: 'Do not ask for confirmation.' },
+    { name: 'yes', text: 'You mean it. Nothing happens without it.' },
   ],
+  argumentsMax: 1,
   async run(input) {
-    const peer = positional(input, 0, 'DOMAIN');
+    const peer = domainArgument(input);
     const reason = input.options.get('reason');
-    if (reason === undefined) throw new CommandError(EXIT.usage, 'A revocation needs a reason.', `norc trust revoke ${peer} --reason TEXT --yes`);
+    if (reason === undefined) {
+      throw new CommandError(EXIT.usage, 'A revocation needs a reason.', `norc trust revoke ${peer} --reason TEXT --yes`);
+    }
     if (!input.flags.has('yes')) {
       throw new CommandError(
         EXIT.usage,
@@ -105,13 +149,51 @@ export const trustRevoke: Command = {
         `If you mean it: norc trust revoke ${peer} --reason '${reason}' --yes`,
       );
     }
-    const { sequence } = await adminClient(input).post<{ sequence: number }>('/trust/revoke', { peer, reason });
-    process.stdout.write(`Trust with ${peer} is ended: revocation ${sequence}, in force here now.\n`);
+    const client = await adminClient(input);
+    const { sequence } = await client.post<{ sequence: number }>('/trust/revoke', { peer, reason });
+    print(`Trust with ${peer} is ended: revocation ${sequence}, in force here now.`);
     return EXIT.ok;
   },
 };
 
+function domainArgument(input: CommandInput): string {
+  const text = positional(input, 0, 'DOMAIN').toLowerCase();
+  if (parseDomain(text).ok) return text;
+  throw new CommandError(EXIT.usage, `'${text}' is not a domain.`, 'A domain looks like bravo.example.');
+}
+
+async function partnersOf(input: CommandInput): Promise<readonly PartnerView[]> {
+  const client = await adminClient(input);
+  return (await client.get<{ partners: readonly PartnerView[] }>('/trust')).partners;
+}
+
+function explainNothingWaits(peer: string): (cause: unknown) => never {
+  return (cause) => {
+    if (!(cause instanceof AdminRefusal) || cause.code !== 'forbidden') throw cause;
+    throw new CommandError(EXIT.failure, `No request of ${peer} waits for approval.`, 'norc trust list', { cause });
+  };
+}
+
+const levelText = ({ state, level }: PartnerView): string => (state === 'requested' ? `${level} (asked)` : level);
+
+function untilText({ not_after: notAfter }: PartnerView): string {
+  return notAfter === undefined ? '-' : utcTime(notAfter);
+}
+
 function printPartner(partner: PartnerView): void {
-  process.stdout.write(`${partner.peer}: ${partner.state.replaceAll('_', ' ')}, ${partner.level}. ${partner.explanation}\n`);
-  if (partner.root_fingerprint !== undefined) process.stdout.write(`root fingerprint  ${partner.root_fingerprint}\n`);
+  const { peer, state, root_fingerprint: fingerprint, explanation } = partner;
+  print(peer);
+  printFacts([
+    ['State', STATES[state]],
+    ['Level', levelText(partner)],
+    ...(partner.not_after === undefined ? [] : [['Until', `${untilText(partner)} UTC`] as const]),
+    ...(fingerprint === undefined ? [] : [['Root fingerprint', fingerprintLines(fingerprint)] as const]),
+    ['Why', explanation],
+  ]);
+}
+
+function adviseOn(partners: readonly PartnerView[]): void {
+  const waiting = partners.find((one) => one.state === 'awaiting_approval');
+  if (waiting !== undefined) hint(`compare the fingerprint (norc trust show ${waiting.peer}), then: norc trust approve ${waiting.peer}`);
+  else if (partners.length === 0) hint('norc trust request DOMAIN');
 }

@@ -1,6 +1,7 @@
-import { type Command, EXIT, positional } from '../command.ts';
-import { hint, printJson, printTable } from '../terminal/output.ts';
-import { adminClient, DATA_OPTION, JSON_OPTION, localTime } from './shared.ts';
+import { AdminRefusal } from '../admin-client.ts';
+import { type Command, CommandError, EXIT, positional } from '../command.ts';
+import { hint, note, print, printJson, printTable } from '../output.ts';
+import { adminClient, JSON_OPTION, SERVER_OPTIONS, userArgument, utcTime } from './shared.ts';
 
 interface UserList {
   readonly users: readonly { readonly user: string; readonly created_at: number; readonly devices: number }[];
@@ -8,13 +9,17 @@ interface UserList {
 
 export const userAdd: Command = {
   words: ['user', 'add'],
+  topic: 'people',
   arguments: 'NAME@DOMAIN',
   summary: 'Add a person to your organisation.',
-  options: [DATA_OPTION],
+  help: 'Adding somebody who is there already changes nothing.',
+  options: SERVER_OPTIONS,
+  argumentsMax: 1,
   async run(input) {
-    const user = positional(input, 0, 'NAME@DOMAIN');
-    const { added } = await adminClient(input).post<{ added: boolean }>('/users', { user });
-    process.stdout.write(added ? `${user} was added.\n` : `${user} was there already.\n`);
+    const { user, domain } = userArgument(positional(input, 0, 'NAME@DOMAIN'));
+    const client = await adminClient(input, domain);
+    const { added } = await client.post<{ added: boolean }>('/users', { user });
+    print(added ? `${user} was added.` : `${user} was there already.`);
     hint(`norc enroll ${user}`);
     return EXIT.ok;
   },
@@ -22,18 +27,30 @@ export const userAdd: Command = {
 
 export const userList: Command = {
   words: ['user', 'list'],
+  topic: 'people',
   arguments: '',
   summary: 'List the people of your organisation.',
-  options: [DATA_OPTION, JSON_OPTION],
+  options: [...SERVER_OPTIONS, JSON_OPTION],
   async run(input) {
-    const { users } = await adminClient(input).get<UserList>('/users');
+    const client = await adminClient(input);
+    const { users } = await client.get<UserList>('/users');
     if (input.flags.has('json')) printJson(users);
-    else if (users.length === 0) hint('norc user add NAME@DOMAIN');
-    else
+    else if (users.length === 0) {
+      note('Nobody was added yet.');
+      hint('norc user add NAME@DOMAIN');
+    } else
       printTable(
         ['USER', 'DEVICES', 'ADDED (UTC)'],
-        users.map(({ user, devices, created_at }) => [user, String(devices), localTime(created_at)]),
+        users.map(({ user, devices, created_at }) => [user, String(devices), utcTime(created_at)]),
       );
     return EXIT.ok;
   },
 };
+
+/** The server does not know the user that a command is about. */
+export function explainUnknownUser(user: string): (cause: unknown) => never {
+  return (cause) => {
+    if (!(cause instanceof AdminRefusal) || cause.code !== 'user_not_found') throw cause;
+    throw new CommandError(EXIT.failure, `${user} is not in your organisation.`, `norc user add ${user}`, { cause });
+  };
+}

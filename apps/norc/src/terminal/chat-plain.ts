@@ -27,6 +27,7 @@ class PlainChat {
   #unsubscribe: () => void = () => {};
   #printIsDue = false;
   #isDone = false;
+  readonly #running: Promise<void>[] = [];
 
   constructor(options: PlainOptions, resolve: (exitCode: number) => void, reject: (cause: unknown) => void) {
     this.#options = options;
@@ -43,7 +44,10 @@ class PlainChat {
       this.#entered(line);
       if (this.#isDone) lines.close();
     });
-    lines.on('close', () => this.#finish(() => this.#resolve(0)));
+    // What was asked before the end of the input is still answered.
+    lines.on('close', () => {
+      Promise.allSettled(this.#running).then(() => this.#finish(() => this.#resolve(0)), this.#reject);
+    });
     this.#print();
   }
 
@@ -103,9 +107,11 @@ class PlainChat {
         break;
       }
       default:
-        port.run(command).then(
-          (lines) => this.#write(lines.map((line) => `-- ${line}`)),
-          (cause: unknown) => this.#finish(() => this.#reject(cause)),
+        this.#running.push(
+          port.run(command).then(
+            (lines) => this.#write(lines.map((line) => `-- ${line}`)),
+            (cause: unknown) => this.#finish(() => this.#reject(cause)),
+          ),
         );
     }
   }

@@ -162,7 +162,7 @@ function drawLog(grid: Grid, screen: ChatScreen, { left, top, height, ruleY, log
   const start = top + height - lines.length;
   for (const [i, line] of lines.entries()) putSpans(grid, left, start + i, line.spans);
   if (below > 0) {
-    const more = ` ${below} more lines below: Page Down, End `;
+    const more = ` ${below === 1 ? 'One more line' : `${below} more lines`} below: Page Down, End `;
     grid.put(Math.max(left, grid.columns - more.length - 2), ruleY, more, CHOSEN);
   }
 }

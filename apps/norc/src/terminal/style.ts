@@ -60,7 +60,7 @@ const FG: Readonly<Record<Color, number>> = {
   brightWhite: 97,
 };
 
-/** Background and text; the exact colors are those of CLIENT.md's tokens `--m-*`. */
+/** Background and text, in the colors of the usual marking banners. */
 const MARKING_TRUE: Readonly<Record<MarkingTone, string>> = {
   unclassified: '48;2;0;122;51;38;2;255;255;255',
   controlled: '48;2;80;43;133;38;2;255;255;255',

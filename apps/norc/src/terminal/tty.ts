@@ -115,10 +115,13 @@ class RawTty implements Tty {
     process.off('uncaughtExceptionMonitor', this.#giveBack);
     process.off('exit', this.#giveBack);
     input.pause();
+    // A paused pipe would keep the process alive.
+    input.unref();
   }
 
   #enter(): void {
     const { input, output } = this.#streams;
+    input.ref();
     input.setRawMode(true);
     input.resume();
     output.write(ENTER);

@@ -1,13 +1,5 @@
 import type { MlsEngine, OwnIdentity } from '@norc/mls';
-import type {
-  Clock,
-  ConversationId,
-  DeviceId,
-  Domain,
-  MessageId,
-  Random,
-  UserAddress,
-} from '@norc/protocol/base';
+import type { Clock, ConversationId, DeviceId, Domain, MessageId, Random, UserAddress } from '@norc/protocol/base';
 import type { Crypto, VerifiedServerCertificate } from '@norc/protocol/crypto';
 import type { Asking } from '../session/ask.ts';
 import type { Timers } from '../session/timers.ts';

@@ -1,4 +1,4 @@
-import { type ErrorName, ERRORS } from '@norc/protocol/base';
+import { ERRORS, type ErrorName } from '@norc/protocol/base';
 
 /**
  * What a refusal of an own message asks for. reseal: the epoch is over, seal for the

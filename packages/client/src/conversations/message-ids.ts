@@ -1,4 +1,4 @@
-import { idFromBytes, type Instant, instant, type MessageId, type Random } from '@norc/protocol/base';
+import { type Instant, idFromBytes, instant, type MessageId, type Random } from '@norc/protocol/base';
 
 const ID_BYTES = 16;
 const TIME_BYTES = 6;

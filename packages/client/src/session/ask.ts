@@ -28,6 +28,8 @@ export interface AskFailure extends Reject {
 }
 
 export type Answer<T extends AskType> = Result<Reply<T>, AskFailure>;
+/** Of everything that asks for a place in a log. */
+export type Acknowledgment = Result<NorcCBody<'message_ack'>, AskFailure>;
 
 /** The part of a session that the engine talks through. */
 export interface Asking {

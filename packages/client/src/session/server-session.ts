@@ -155,7 +155,8 @@ export class ServerSession implements Asking {
     if (this.#connection.state === 'connecting') this.#link = link;
   }
 
-  #handshaken(facts: LinkFacts): void {
+  /** Does not wait: the memory is for the next connection. */
+  #handshaken(facts: LinkFacts): undefined {
     this.#facts = facts;
     const { store, pinned } = this.#options;
     const version = { major: facts.newestMajorSeen, minor: 0 };

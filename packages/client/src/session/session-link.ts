@@ -3,6 +3,7 @@ import {
   type Domain,
   ERRORS,
   type ErrorName,
+  type Instant,
   idFromBytes,
   isRetryable,
   LIMITS,
@@ -28,13 +29,16 @@ import {
   type ClientEffect,
   type ClientSession,
   type ClientStep,
+  type ClockOffset,
   clientReceived,
   type Enrolment,
   NORC_C_MESSAGES,
   type NorcCBody,
   type NorcCMessage,
   type OwnDevice,
+  offsetFromChallenge,
   type Ready,
+  serverTime,
   startClientSession,
 } from '@norc/protocol/norc-c';
 import { decodeMessage, encodeMessage, errorBody, type ReceivedMessage } from '@norc/protocol/wire';
@@ -74,9 +78,10 @@ export interface LinkFacts {
 }
 
 export interface LinkListener {
-  handshaken(facts: LinkFacts): void;
-  /** To be verified and stored. Nothing else is handled before it resolves; a reject ends the link with its code. */
-  enrolled?(registered: NorcCBody<'device_registered'>, facts: LinkFacts): Promise<Result<unknown>>;
+  /** The server is known, and nothing was said to it. With a promise, nothing is until it resolves; a reject ends the link. */
+  handshaken(facts: LinkFacts): Promise<Result<unknown>> | undefined;
+  /** To be verified and stored, as `handshaken`. `now`: as the server sees it. */
+  enrolled?(registered: NorcCBody<'device_registered'>, now: Instant): Promise<Result<unknown>>;
   ready(ready: Ready): void;
   message(id: MessageId, message: ReceivedMessage<NorcCMessage>): void;
   /** Exactly once; no call follows. */
@@ -104,8 +109,9 @@ export class SessionLink implements TransportHandler {
   readonly #connection: ClientConnection;
   readonly #deadline: Alarm;
   #state: LinkState = { waitsFor: 'connection' };
-  /** Frames that came while an enrolment is being stored. */
+  /** Frames that came while the listener stores something. */
   #held: Uint8Array[] | undefined;
+  #offset: ClockOffset | undefined;
 
   constructor(options: LinkOptions, listener: LinkListener) {
     this.#options = options;
@@ -202,7 +208,7 @@ export class SessionLink implements TransportHandler {
     const start = { transcriptHash, device, now, ...(enrolment === undefined ? {} : { enrolment }) };
     this.#state = { waitsFor: 'frames', facts, channel, session: startClientSession(start) };
     // Nothing that says who we are has left yet; now it is known to whom it would go.
-    if (tlsIsGenuine(crypto, peer, server.certificate)) this.#listener.handshaken(facts);
+    if (tlsIsGenuine(crypto, peer, server.certificate)) this.#holdUntil(this.#listener.handshaken(facts));
     else this.end('certificate_invalid');
   }
 
@@ -240,22 +246,24 @@ export class SessionLink implements TransportHandler {
     }
     if (state.session.state === 'ended') return;
     const { clock, random } = this.#options;
-    const step = clientReceived(state.session, { id, message, now: clock.now() }, random);
+    const now = clock.now();
+    if (message.type === 'auth_request') this.#offset = offsetFromChallenge(message.body.server_time, now);
+    const step = clientReceived(state.session, { id, message, now }, random);
     this.#carryOut(state, step);
   }
 
   #carryOut(state: Open, step: ClientStep): void {
     state.session = step.session;
-    for (const effect of step.effects) this.#effect(state, effect);
+    for (const effect of step.effects) this.#effect(effect);
   }
 
-  #effect(state: Open, effect: ClientEffect): void {
+  #effect(effect: ClientEffect): void {
     switch (effect.do) {
       case 'send':
         this.send(effect.id, effect.message);
         return;
       case 'enrolled':
-        this.#storeEnrolment(state, effect.registered);
+        this.#holdUntil(this.#listener.enrolled?.(effect.registered, this.#serverTime()));
         return;
       case 'ready':
         this.#deadline.clear();
@@ -266,9 +274,14 @@ export class SessionLink implements TransportHandler {
     }
   }
 
-  #storeEnrolment(state: Open, registered: NorcCBody<'device_registered'>): void {
+  #serverTime(): Instant {
+    const now = this.#options.clock.now();
+    return this.#offset === undefined ? now : serverTime(this.#offset, now);
+  }
+
+  #holdUntil(stored: Promise<Result<unknown>> | undefined): void {
+    if (stored === undefined) return;
     this.#held = [];
-    const stored = this.#listener.enrolled?.(registered, state.facts) ?? Promise.resolve({ ok: true } as const);
     stored.then(
       (outcome) => {
         const held = this.#held ?? [];
@@ -293,7 +306,7 @@ export class SessionLink implements TransportHandler {
   }
 }
 
-/** What a server may send between `device_registered` and the proof: a challenge, and some room. */
+/** What a server may send meanwhile: a challenge, and some room. */
 const HELD_FRAMES_MAX = 8;
 
 function isErrorName(text: string): text is ErrorName {

@@ -2,8 +2,8 @@ import type { UserAddress } from '@norc/protocol/base';
 
 /**
  * Lines that the conversation itself writes: who came and went, whose devices
- * changed. Facts taken from verified commits, never text from a peer. They are not
- * messages: never counted as unread (CLIENT rule: security events are their own list).
+ * changed. Facts from verified commits; only a title is somebody's text. They are no
+ * messages and never unread: every badge must be one that reading takes away.
  */
 export type Notice =
   | { readonly notice: 'created'; readonly by: UserAddress }

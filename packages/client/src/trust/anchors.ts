@@ -1,6 +1,7 @@
 import {
   type Clock,
   type Domain,
+  decodeUtf8,
   fromBase64Url,
   type Instant,
   instant,
@@ -8,10 +9,9 @@ import {
   type Result,
   reject,
   sameBytes,
-  toBase64Url,
   type TrustLevel,
+  toBase64Url,
   utf8,
-  decodeUtf8,
 } from '@norc/protocol/base';
 import type { Crypto, PinnedOrg } from '@norc/protocol/crypto';
 import { lowestLevel, type VerifiedTrustCertificate, verifyTrustCertificate } from '@norc/protocol/norc-t';
@@ -100,7 +100,8 @@ export class TrustAnchors {
     if (answer.value.trust_certificate === undefined) return await this.#withdrawn(org);
     const certificate = this.#verify(org, answer.value, known);
     if (!certificate.ok) return this.#forged(org, certificate.error.detail);
-    const level = answer.value.level === 'untrusted' ? 'untrusted' : grantedLevel(certificate.value, answer.value.level);
+    const level =
+      answer.value.level === 'untrusted' ? 'untrusted' : grantedLevel(certificate.value, answer.value.level);
     if (level === 'untrusted') return await this.#withdrawn(org);
     const { subjectRootKey: rootKey, notAfter } = certificate.value;
     return ok(await this.#remember({ org, rootKey, level, notAfter, checkedAt: this.#o.clock.now() }));

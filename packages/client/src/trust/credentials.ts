@@ -1,4 +1,5 @@
-import { type Domain, type Instant, ok, type Result, reject, sameBytes, toHex } from '@norc/protocol/base';
+import type { MemberIdentity, VerifyCredential, VerifyHub } from '@norc/mls';
+import { concatBytes, type Domain, type Instant, ok, type Result, reject, sameBytes, toHex } from '@norc/protocol/base';
 import {
   type Crypto,
   DEVICE_CERTIFICATE,
@@ -7,8 +8,6 @@ import {
   verifyDeviceCertificate,
   verifyServerCertificate,
 } from '@norc/protocol/crypto';
-import type { MemberIdentity, VerifyCredential, VerifyHub } from '@norc/mls';
-import { concatBytes } from '@norc/protocol/base';
 import type { TrustAnchors } from './anchors.ts';
 
 /** Verdicts that are kept: a device is in many conversations, and its chain costs two signatures. */
@@ -36,7 +35,9 @@ export function credentialVerifier(crypto: Crypto, anchors: TrustAnchors): Verif
     if (!parsed.ok) return parsed;
     const pinned = await anchors.pinned(parsed.value.body.org);
     if (!pinned.ok) return pinned;
-    const name = toHex(crypto.blake3(concatBytes(crypto.blake3(certificate), crypto.blake3(issuer), signaturePublicKey)));
+    const name = toHex(
+      crypto.blake3(concatBytes(crypto.blake3(certificate), crypto.blake3(issuer), signaturePublicKey)),
+    );
     const known = verdicts.get(name);
     if (known !== undefined && now < known.notAfter && sameBytes(known.rootKey, pinned.value.rootKey)) {
       return ok(known.identity);

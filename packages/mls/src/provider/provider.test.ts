@@ -74,7 +74,10 @@ test('HKDF over BLAKE3 and SHA-256 agrees with an independent implementation [ML
     }
   });
   fc.assert(check, { numRuns: 60 });
-  assert.throws(() => createHkdf(crypto, 'blake3').expand(new Uint8Array(32), new Uint8Array(0), 255 * 32 + 1), RangeError);
+  assert.throws(
+    () => createHkdf(crypto, 'blake3').expand(new Uint8Array(32), new Uint8Array(0), 255 * 32 + 1),
+    RangeError,
+  );
 });
 
 /** RFC 9180 with a standard suite, by the package that the library itself brings. */

@@ -3,11 +3,10 @@ import { test } from 'node:test';
 import { nodeCrypto } from '@norc/crypto/node';
 import { mustBe, TEST_EPOCH, testOrganisation } from '@norc/testkit';
 import fc from 'fast-check';
-import { instant, toHex, utf8 } from '../base/index.ts';
+import { instant, LIMITS, toHex, utf8 } from '../base/index.ts';
 import type { KeyPair } from '../crypto/index.ts';
 import { canonicalJson, type JsonObject, type JsonValue, parseJson } from '../wire/index.ts';
 import {
-  AUDIT_ENTRY_BYTES_MAX,
   type AuditEvent,
   type AuditFault,
   type AuditHead,
@@ -82,13 +81,13 @@ function withRecord(index: number, record: AuditRecord): AuditRecord[] {
 function rewritten(index: number, changes: Record<string, JsonValue>): AuditRecord {
   const record = five.records[index];
   assert.ok(record !== undefined);
-  const json = mustBe(parseJson(record.entry, { bytesMax: AUDIT_ENTRY_BYTES_MAX })) as JsonObject; // an entry is an object
+  const json = mustBe(parseJson(record.entry, { bytesMax: LIMITS.auditEntryBytesMax })) as JsonObject; // an entry is an object
   const entry = canonicalJson({ ...json, ...changes });
   const hash = auditHash(crypto, five.heads[index]?.hash ?? new Uint8Array(), entry);
   return { entry, hash, signature: crypto.ed25519.sign(alpha.server.privateKey, auditSigningInput(hash)) };
 }
 
-test('[AUDIT-1] a log is read back entry by entry and is sound', async () => {
+test('[AUDIT-1] [AUDIT-2] [AUDIT-4] a log is read back entry by entry and is sound', async () => {
   const report = verifyAuditChain(crypto, five.records, expected);
   assert.deepEqual(report, { kind: 'sound', head: five.heads[5], entries: 5, notes: [] });
   async function* stream() {

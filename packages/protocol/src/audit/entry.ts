@@ -5,6 +5,7 @@ import {
   type Domain,
   type Instant,
   instant,
+  LIMITS,
   ok,
   type Result,
   reject,
@@ -34,8 +35,6 @@ import {
  * server key. They name organisations; people, devices and conversations only by pseudonym.
  */
 
-/** Also below the 65,535 bytes that a tile of the Merkle log allows for one entry. */
-export const AUDIT_ENTRY_BYTES_MAX = 8192;
 const ENTRY_VERSION = 1;
 const PARTY_BYTES_MAX = 300;
 const TYPE_BYTES_MAX = 64;
@@ -160,11 +159,11 @@ export function draftAuditEntry(
 }
 
 function encodeEntry(fields: EntryFields, detail: AuditDetail | undefined): Uint8Array {
-  const bare = parseJson(encodeBody(entrySchema, fields, 'json'), { bytesMax: AUDIT_ENTRY_BYTES_MAX });
+  const bare = parseJson(encodeBody(entrySchema, fields, 'json'), { bytesMax: LIMITS.auditEntryBytesMax });
   if (!bare.ok) throw new RangeError('audit entry is too large');
   const object = bare.value as JsonObject; // the schema is a struct
   const entry = canonicalJson(detail === undefined ? object : { ...object, detail });
-  if (entry.length > AUDIT_ENTRY_BYTES_MAX) throw new RangeError('audit entry is too large');
+  if (entry.length > LIMITS.auditEntryBytesMax) throw new RangeError('audit entry is too large');
   return entry;
 }
 
@@ -173,7 +172,7 @@ function encodeEntry(fields: EntryFields, detail: AuditDetail | undefined): Uint
  * Errors: those of `parseJson` and `decodeBody`; malformed.
  */
 export function parseAuditEntry(input: Uint8Array): Result<AuditEntry> {
-  const json = parseJson(input, { bytesMax: AUDIT_ENTRY_BYTES_MAX, requireCanonical: true });
+  const json = parseJson(input, { bytesMax: LIMITS.auditEntryBytesMax, requireCanonical: true });
   if (!json.ok) return json;
   const fields = decodeBody(entrySchema, input, 'json');
   if (!fields.ok) return fields;

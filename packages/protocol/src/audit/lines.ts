@@ -1,11 +1,10 @@
 import { fromBase64Url, LIMITS, ok, type Result, reject, toBase64Url } from '../base/index.ts';
 import { canonicalJson, canonicalJsonText, isJsonObject, parseJson } from '../wire/index.ts';
-import { AUDIT_ENTRY_BYTES_MAX } from './entry.ts';
 import type { AuditRecord } from './verify.ts';
 
 /** One line of an exported log (spec/audit-log section 5): `{"entry":{…},"signature":"…"}`, without a line break. */
 export function encodeAuditLine({ entry, signature }: AuditRecord): string {
-  const json = parseJson(entry, { bytesMax: AUDIT_ENTRY_BYTES_MAX, requireCanonical: true });
+  const json = parseJson(entry, { bytesMax: LIMITS.auditEntryBytesMax, requireCanonical: true });
   if (!json.ok) throw new RangeError(`audit entry: ${json.error.code}`);
   return canonicalJsonText({ entry: json.value, signature: toBase64Url(signature) });
 }

@@ -20,7 +20,7 @@ test('a wait lies between a tenth of its ceiling and the ceiling, whatever the a
   );
 });
 
-test('the ceiling doubles from 250 ms to 30 s', () => {
+test('[F-50] the ceiling doubles from 250 ms to 30 s', () => {
   const longest = (attempt: number) => retryDelayMilliseconds(attempt, constant(255));
   assert.deepEqual([0, 1, 2, 3, 6, 7, 60].map(longest), [250, 500, 1000, 2000, 16000, 30000, 30000]);
 });

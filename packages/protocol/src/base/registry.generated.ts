@@ -322,4 +322,16 @@ export const LIMITS = {
   revocationAgeMillisecondsMax: 600000,
   /** How long a relay waits for company. */
   followerBatchMilliseconds: 5,
+  /** Signatures of one document. */
+  documentSignaturesMax: 8,
+  /** An audit entry in canonical JSON. */
+  auditEntryBytesMax: 8192,
+  /** How far a trust message or certificate may be ahead of the receiver's time. */
+  trustClockSkewMillisecondsMax: 300000,
+  /** From a trust challenge to its response. */
+  trustChallengeMillisecondsMax: 600000,
+  /** From the first message of a trust exchange to the decision. */
+  trustExchangeMillisecondsMax: 1209600000,
+  /** Between two trust status messages to one peer. */
+  trustStatusMillisecondsMax: 60000,
 } as const;

@@ -35,7 +35,7 @@ test('in any window no more is granted than the burst and what flowed in', () =>
   );
 });
 
-test('retry_after is exact: allowed then, refused a millisecond earlier', () => {
+test('[C-50] retry_after is exact: allowed then, refused a millisecond earlier', () => {
   fc.assert(
     fc.property(policies, fc.nat({ max: 10_000 }), fc.integer({ min: 1, max: 500 }), (policy, wait, wanted) => {
       const cost = Math.min(wanted, policy.burst);

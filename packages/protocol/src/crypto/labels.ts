@@ -47,10 +47,14 @@ export const PROOF_LABELS = [
 ] as const;
 export type ProofLabel = (typeof PROOF_LABELS)[number];
 
+/** First bytes of what is hashed into a conversation's log. */
+export const LOG_LABELS = ['norc-log-genesis-v1', 'norc-log-v1'] as const;
+export type LogLabel = (typeof LOG_LABELS)[number];
+
 const encoded = new Map<string, Uint8Array>();
 
 /** The label's bytes. Callers concatenate them and never write to them. */
-export function labelBytes(label: KdfLabel | TranscriptLabel | ProofLabel): Uint8Array {
+export function labelBytes(label: KdfLabel | TranscriptLabel | ProofLabel | LogLabel): Uint8Array {
   const known = encoded.get(label);
   if (known !== undefined) return known;
   const bytes = utf8(label);

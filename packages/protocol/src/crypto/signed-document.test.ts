@@ -13,7 +13,6 @@ import {
   type KeyPair,
   keyId,
   parseDocument,
-  SIGNATURES_MAX,
   type SignedDocument,
   signDocument,
   signDocumentWith,
@@ -142,9 +141,9 @@ test('[CERT-2] a second signature by one key is refused, and so are more than th
   const twice = edited(signed, (json) => (json['signatures'] as unknown[]).push((json['signatures'] as unknown[])[0]));
   refused(parseDocument(NOTE, twice), 'malformed');
   let many: SignedDocument<typeof note> = signed;
-  for (let i = 1; i < SIGNATURES_MAX; i += 1) many = signDocumentWith(crypto, many, keyPair(`key ${i}`));
+  for (let i = 1; i < LIMITS.documentSignaturesMax; i += 1) many = signDocumentWith(crypto, many, keyPair(`key ${i}`));
   assert.throws(() => signDocumentWith(crypto, many, keyPair('one more')), RangeError);
-  assert.equal(signDocumentWith(crypto, many, keys).signatures.length, SIGNATURES_MAX);
+  assert.equal(signDocumentWith(crypto, many, keys).signatures.length, LIMITS.documentSignaturesMax);
 });
 
 test('the hash of a document stays when it is countersigned', () => {
@@ -175,6 +174,11 @@ test('any change of any byte of a document is refused', () => {
     }),
     { numRuns: 300 },
   );
+});
+
+test('a kind of document cannot take the names that every document has', () => {
+  assert.throws(() => documentKind('test_note', 1, struct({ signatures: text(8) })), TypeError);
+  assert.throws(() => documentKind('test_note', 1, text(8)), TypeError);
 });
 
 test('keyId is 32 hexadecimal digits of the hash of the key', () => {

@@ -26,7 +26,6 @@ declare const verified: unique symbol;
 /** Evidence: a value that only a verification returns (STYLE 2). There is no other way to make one. */
 export type Verified<T> = T & { readonly [verified]: true };
 
-export const SIGNATURES_MAX = 8;
 /** Above ML-DSA-65 (3,309) and its larger siblings. */
 export const SIGNATURE_BYTES_MAX = 5120;
 const TYPE_BYTES_MAX = 64;
@@ -46,7 +45,7 @@ export type DocumentSignature = Infer<typeof signatureSchema>;
 const envelopeSchema = struct({
   type: text(TYPE_BYTES_MAX),
   version: uint(VERSION_MAX),
-  signatures: list(signatureSchema, SIGNATURES_MAX),
+  signatures: list(signatureSchema, LIMITS.documentSignaturesMax),
 });
 type Envelope = Infer<typeof envelopeSchema>;
 
@@ -60,6 +59,8 @@ export interface DocumentKind<T> {
 
 export function documentKind<T>(type: string, version: number, body: Schema<T>): DocumentKind<T> {
   if (body.kind !== 'struct' || envelopeSchema.kind !== 'struct') throw new TypeError('a document is a struct');
+  const taken = Object.keys(envelopeSchema.fields).filter((name) => Object.hasOwn(body.fields, name));
+  if (taken.length > 0) throw new TypeError(`${type}: ${taken.join(', ')} belongs to every document`);
   const whole = { kind: 'struct', fields: { ...body.fields, ...envelopeSchema.fields } } as const;
   return { type, version, body, whole };
 }
@@ -168,7 +169,7 @@ export function keyId(crypto: Crypto, publicKey: Uint8Array): string {
 
 function withSignature<T>(document: SignedDocument<T>, added: DocumentSignature): SignedDocument<T> {
   const kept = document.signatures.map((one, index) => ({ one, index })).filter(({ one }) => !sameKey(one, added));
-  if (kept.length >= SIGNATURES_MAX) throw new RangeError('too many signatures');
+  if (kept.length >= LIMITS.documentSignaturesMax) throw new RangeError('too many signatures');
   const raw = document.json['signatures'] as readonly JsonObject[]; // both ways of making a document check it
   const signatures = [...kept.map(({ one }) => one), added];
   const rawSignatures = [...kept.map(({ index }) => raw[index] as JsonObject), signatureToJson(added)]; // same length

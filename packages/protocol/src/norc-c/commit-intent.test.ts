@@ -78,6 +78,15 @@ test('it is given up after a bounded number of lost races', () => {
   }
 });
 
+test('[C-42] after a restart the same bytes are sent, unless the log has passed their epoch', () => {
+  const again = step(pending, { kind: 'caught_up', epoch: 4 }, 5);
+  assert.deepEqual(again.effects, [{ do: 'send', messageId: id('ours') }]);
+  const passed = step(pending, { kind: 'caught_up', epoch: 5 }, 5);
+  assert.deepEqual([passed.state.state, verbs(passed)], ['lost', ['abort']]);
+  assert.deepEqual(verbs(step(building, { kind: 'caught_up', epoch: 5 })), ['build']);
+  assert.deepEqual(verbs(step(COMMIT_IDLE, { kind: 'caught_up', epoch: 5 })), []);
+});
+
 test('whoever is removed gives up', () => {
   assert.deepEqual(verbs(step(pending, { kind: 'removed' })), ['abort', 'failed']);
   assert.deepEqual(verbs(step(building, { kind: 'removed' })), ['failed']);

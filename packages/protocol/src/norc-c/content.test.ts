@@ -44,13 +44,21 @@ test('every kind of content reads back [MLS-23]', () => {
   for (const content of Object.values(EXAMPLES)) {
     const encoded = encodeContent(content);
     assert.deepEqual(decodeContent(encoded), { ok: true, value: content });
-    for (let length = 0; length < encoded.length; length += 1) assert.notEqual(codeOf(encoded.subarray(0, length)), 'accepted');
+    for (let length = 0; length < encoded.length; length += 1)
+      assert.notEqual(codeOf(encoded.subarray(0, length)), 'accepted');
   }
 });
 
 test('optional fields read back', () => {
   const mentions = ['ann@alpha.example' as UserAddress]; // of that form
-  const full: MessageContent = { ...EXAMPLES.text, kind: 'text', reply_to: id(9), mentions, expires_at: 5, body: { text: '' } };
+  const full: MessageContent = {
+    ...EXAMPLES.text,
+    kind: 'text',
+    reply_to: id(9),
+    mentions,
+    expires_at: 5,
+    body: { text: '' },
+  };
   assert.deepEqual(decodeContent(encodeContent(full)), { ok: true, value: full });
 });
 

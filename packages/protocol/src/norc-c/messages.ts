@@ -85,12 +85,18 @@ export const messageSend = struct({ conversation: conversationId(), body: mlsByt
 /**
  * `queued`: the home server holds it durably. `sent`: the hub ordered it at `seq`.
  * `refused`: it will not be ordered; `code` says why.
+ *
+ * With `hash` and `stored_at` of its entry, an acknowledgment of an application
+ * message stands for the entry, which is then not pushed to the session that sent it:
+ * the device has the rest, and checks the hash (spec/norc-f section 2).
  */
 export const messageAck = struct({
   conversation: conversationId(),
   message_id: messageId(),
   state: choice(['queued', 'sent', 'refused']),
   seq: optional(uint()),
+  hash: optional(fixedBytes(32)),
+  stored_at: optional(uint()),
   code: optional(uint(65535)),
 });
 

@@ -63,7 +63,10 @@ declare const proven: unique symbol;
 /** Evidence: this session's device signed this session's challenge. Only `deviceFound` makes one. */
 export type ProvenDevice = { readonly deviceId: DeviceId; readonly user: UserAddress } & { readonly [proven]: true };
 
-/** What the directory knows. A device that was revoked is given as not found. */
+/**
+ * What the directory knows. A device that was revoked is given as not found. Ask for
+ * the stock of unknown ids too: one question more for known devices would tell them apart.
+ */
 export interface KnownDevice {
   readonly deviceId: DeviceId;
   readonly user: UserAddress;

@@ -138,6 +138,7 @@ test('[C-12] unknown, revoked, another’s key: one answer, and a verification e
     ed25519: {
       ...crypto.ed25519,
       verify: (...args: Parameters<typeof crypto.ed25519.verify>) => {
+        assert.ok(crypto.ed25519.isPublicKey(args[0]), 'work is done only for a key that is one');
         verified += 1;
         return crypto.ed25519.verify(...args);
       },

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nodeCrypto as crypto } from '@norc/crypto/node';
 import { type ConversationId, type ErrorName, instant, type MessageId, utf8 } from '@norc/protocol/base';
+import type { TrustDecision } from '@norc/protocol/norc-t';
 import {
   ALLOWED,
   groupMembers,
@@ -19,7 +20,6 @@ import {
   type GroupFacts,
   genesisHead,
   groupEvidence,
-  type PathDecision,
   verifyEntry,
 } from './index.ts';
 
@@ -99,8 +99,8 @@ test('a Welcome comes exactly when somebody is added', () => {
 });
 
 test('[F-19] the floor carries the label, and every path reaches the floor', () => {
-  const at = (level: 'basic' | 'verified'): PathDecision => ({ ...ALLOWED, level });
-  const both = (own: PathDecision, other: PathDecision) =>
+  const at = (level: 'basic' | 'verified'): TrustDecision => ({ ...ALLOWED, level });
+  const both = (own: TrustDecision, other: TrustDecision) =>
     new Map([
       [phone.domain, own],
       [ben.domain, other],
@@ -111,6 +111,6 @@ test('[F-19] the floor carries the label, and every path reaches the floor', () 
   refused(create({ group, paths: both(at('basic'), at('verified')) }), 'below_floor');
   const verified = both(at('verified'), at('verified'));
   assert.ok(create({ creation: { label: 'confidential' }, group, paths: verified }).ok);
-  const denied: PathDecision = { allowed: false, code: 'not_trusted' };
+  const denied: TrustDecision = { kind: 'deny', reason: 'none_given', code: 'not_trusted' };
   refused(create({ paths: both(ALLOWED, denied) }), 'not_trusted');
 });

@@ -1,4 +1,4 @@
-import type { ConversationId, DeviceId, Domain, ErrorName, Label, MessageId, UserAddress } from '../base/index.ts';
+import type { ConversationId, DeviceId, Domain, Label, MessageId, UserAddress } from '../base/index.ts';
 import type { GrantedLevel, TrustDecision } from '../norc-t/index.ts';
 
 /**
@@ -75,19 +75,5 @@ export function groupEvidence(facts: GroupFacts): GroupEvidence {
   return facts as GroupEvidence; // the caller is the verifier
 }
 
-/** What the trust decision said about the path between this organisation and another one, for relaying under a label. */
-export type PathDecision =
-  | { readonly allowed: true; readonly level: GrantedLevel; readonly messageBytesMax?: number }
-  | { readonly allowed: false; readonly code: ErrorName };
-
-/** One decision for each organisation that is concerned. */
-export type TrustPaths = ReadonlyMap<Domain, PathDecision>;
-
-/** What the log machines need of the trust decision that answered `pathQuestion`. */
-export function pathDecision(decision: TrustDecision): PathDecision {
-  if (decision.kind === 'deny') return { allowed: false, code: decision.code };
-  const { level, pair } = decision;
-  return pair === undefined
-    ? { allowed: true, level }
-    : { allowed: true, level, messageBytesMax: pair.limits.message_bytes_max };
-}
+/** The trust decision about each organisation that is concerned, as the answer to `pathQuestion`. */
+export type TrustPaths = ReadonlyMap<Domain, TrustDecision>;

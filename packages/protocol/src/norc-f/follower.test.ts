@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nodeCrypto as crypto } from '@norc/crypto/node';
 import { type Domain, type ErrorName, instant, type MessageId, utf8 } from '@norc/protocol/base';
+import type { TrustDecision } from '@norc/protocol/norc-t';
 import {
   ALLOWED,
   groupMembers,
@@ -32,7 +33,6 @@ import {
   groupEvidence,
   headOf,
   linkEntry,
-  type PathDecision,
 } from './index.ts';
 
 const phone = memberDevice('anna@alpha.example', 'phone');
@@ -73,7 +73,7 @@ function refused(item: FollowedItem, code: ErrorName, state = follower): void {
   assert.equal(followed.state, state, 'nothing changed');
 }
 
-const denied: PathDecision = { allowed: false, code: 'trust_expired' };
+const denied: TrustDecision = { kind: 'deny', reason: 'expired', code: 'trust_expired' };
 
 test('[F-32] an honest entry is accepted, also a late one of the epoch before', () => {
   assert.equal(accept(relayed()).state.headSeq, 13);
@@ -103,10 +103,10 @@ test('[F-33] only the hub’s own relay counts', () => {
 
 test('[F-15] the follower asks its own trust, about the hub and about who joins', () => {
   refused(relayed({ facts: { paths: pathsTo([phone.domain], denied) } }), 'trust_expired');
-  const stale: PathDecision = { allowed: false, code: 'trust_stale' };
+  const stale: TrustDecision = { kind: 'deny', reason: 'stale', code: 'trust_stale' };
   refused(relayed({ facts: { paths: pathsTo([phone.domain], stale) } }), 'trust_stale');
   const added = { kind: 'commit', added: groupMembers([carl], 7) } as const;
-  const paths = new Map<Domain, PathDecision>([
+  const paths = new Map<Domain, TrustDecision>([
     [phone.domain, ALLOWED],
     [carl.domain, denied],
   ]);
@@ -131,7 +131,7 @@ test('[F-18] a device of ours that is added without its Welcome is the hub’s f
 
 test('[F-34] freezing is the hub’s to order: what it ordered is taken, and a removal thaws', () => {
   const frozen = freeze({ ...runningConversation([phone, ben, carl]), self: ben.domain });
-  const paths = new Map<Domain, PathDecision>([
+  const paths = new Map<Domain, TrustDecision>([
     [phone.domain, ALLOWED],
     [carl.domain, denied],
   ]);
@@ -170,7 +170,7 @@ function announce({ announced = {}, message = {}, entry = {}, group = {}, facts 
   return acceptAnnouncement(
     crypto,
     {
-      ...{ conversation: hub.conversation, label: 'unclassified', floor: 'basic' },
+      ...{ conversation: hub.conversation, label: 'unclassified' },
       ...{ previousHash: hub.headHash, entry: linked, ...announced },
     },
     {
@@ -199,7 +199,7 @@ test('[F-35] a follower joins with the entry that adds its first device, and goe
 test('[F-35] an announcement is held to the group, to trust and to its own hash', () => {
   refusedAnnounce({ announced: { previousHash: new Uint8Array(32) } }, 'log_fork');
   refusedAnnounce({ group: { hub: carl.domain } }, 'commit_invalid');
-  refusedAnnounce({ group: { floor: 'verified' } }, 'commit_invalid');
+  refusedAnnounce({ group: { floor: 'verified' } }, 'below_floor');
   refusedAnnounce({ group: { epoch: 7 } }, 'commit_invalid');
   refusedAnnounce({ group: { members: groupMembers([phone]) } }, 'commit_invalid');
   refusedAnnounce({ group: { members: groupMembers([ben]) } }, 'forbidden');

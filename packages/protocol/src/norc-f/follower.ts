@@ -12,7 +12,7 @@ import {
   sameBytes,
 } from '../base/index.ts';
 import type { Crypto } from '../crypto/index.ts';
-import { atLeast, type GrantedLevel, levelForLabel } from '../norc-t/index.ts';
+import { atLeast, levelForLabel } from '../norc-t/index.ts';
 import { advance, advanceCommit, type ConversationState, type GroupChange } from './conversation.ts';
 import { refuseGroupMembers, stateAfter } from './create.ts';
 import type { GroupEvidence, MlsHeader, TrustPaths } from './evidence.ts';
@@ -114,7 +114,6 @@ function refuseWelcome(state: ConversationState, entry: LinkedEntry, facts: Entr
 export interface Announcement {
   readonly conversation: ConversationId;
   readonly label: Label;
-  readonly floor: GrantedLevel;
   readonly previousHash: Uint8Array;
   readonly entry: LogEntry;
 }
@@ -142,8 +141,8 @@ export interface Joined {
  * below_floor, too_large, and whatever a trust decision said.
  */
 export function acceptAnnouncement(crypto: Crypto, announced: Announcement, facts: AnnounceFacts): Result<Joined> {
-  const { conversation, label, floor, previousHash } = announced;
-  const hub = facts.route.origin;
+  const { conversation, label, previousHash } = announced;
+  const { hub, floor } = facts.group;
   const start = { conversation, seq: announced.entry.seq - 1, hash: previousHash };
   if (start.seq === 0 && !sameBytes(previousHash, genesisHash(crypto, conversation, hub)))
     return reject('log_fork', 'genesis');
@@ -166,9 +165,9 @@ function refuseAnnouncement(announced: Announcement, entry: LinkedEntry, facts: 
     return refuse('malformed', 'conversation');
   if (messageId !== entry.messageId || header.epoch !== entry.epoch) return refuse('malformed', 'authenticated data');
   if (group.epoch !== entry.epoch + 1) return refuse('commit_invalid', 'epoch');
-  if (group.hub !== route.origin || group.floor !== announced.floor) return refuse('commit_invalid', 'settings');
+  if (group.hub !== route.origin) return refuse('commit_invalid', 'hub');
   if (label !== announced.label || entry.label !== announced.label) return refuse('label_not_allowed', 'label');
-  if (!atLeast(announced.floor, levelForLabel(label))) return refuse('label_not_allowed', 'floor');
+  if (!atLeast(group.floor, levelForLabel(label))) return refuse('label_not_allowed', 'floor');
   const sender = group.members.find((member) => member.deviceId === entry.sender);
   if (sender?.user !== entry.senderUser) return refuse('forbidden', 'sender');
   return refuseGroupMembers(group) ?? refuseAnnouncedPaths(entry, facts);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nodeCrypto as crypto } from '@norc/crypto/node';
 import { type Domain, type ErrorName, instant, LEVELS, LIMITS, type MessageId, utf8 } from '@norc/protocol/base';
+import type { TrustDecision } from '@norc/protocol/norc-t';
 import {
   ALLOWED,
   groupMembers,
@@ -23,7 +24,6 @@ import {
   HUB_DEVICE,
   headOf,
   hubUser,
-  type PathDecision,
   proposalEvidence,
   type Submission,
   verifyEntry,
@@ -242,7 +242,7 @@ test('a removed member cannot send from then on', () => {
   assert.deepEqual([...after.organisations], [phone.domain]);
 });
 
-const denied = { allowed: false, code: 'trust_revoked' } as const;
+const denied = { kind: 'deny', reason: 'revoked', code: 'trust_revoked' } as const;
 
 test('[F-15] without trust on a path nothing passes but a removal', () => {
   const facts = { paths: pathsTo([ben.domain], denied) };
@@ -255,7 +255,7 @@ test('[F-15] without trust on a path nothing passes but a removal', () => {
 });
 
 test('[F-15] stale trust holds up its own organisation, not the others', () => {
-  const facts = { paths: pathsTo([ben.domain], { allowed: false, code: 'trust_stale' }) };
+  const facts = { paths: pathsTo([ben.domain], { kind: 'deny', reason: 'stale', code: 'trust_stale' }) };
   ordered(submit({ facts }));
   refused(submit({ sender: ben, facts }), 'trust_stale');
 });
@@ -263,14 +263,15 @@ test('[F-15] stale trust holds up its own organisation, not the others', () => {
 test('[F-15] who joins must reach the floor, and a size is checked against the certificate', () => {
   const state = runningConversation([phone, ben], { floor: 'verified' });
   const verified = { ...ALLOWED, level: 'verified' as const };
-  const paths = new Map<Domain, PathDecision>([
+  const paths = new Map<Domain, TrustDecision>([
     [ben.domain, verified],
     [carl.domain, ALLOWED],
   ]);
   refused(submit({ state, ...adding(carl), facts: { paths } }), 'below_floor');
   ordered(submit({ state, ...adding(carl), facts: { paths: pathsTo([ben.domain, carl.domain], verified) } }));
   assert.throws(() => submit({ facts: { paths: new Map() } }), RangeError);
-  const small = { ...ALLOWED, messageBytesMax: 10 };
+  const limits = { message_bytes_max: 10 };
+  const small = { ...ALLOWED, pair: { limits } } as unknown as TrustDecision; // the rest of the pair is not read
   refused(submit({ facts: { paths: pathsTo([ben.domain], small) } }), 'too_large');
 });
 
@@ -287,7 +288,7 @@ test('[F-16] a repeated message id is answered with its place, but only to its s
 
 test('[F-17] out of a frozen conversation leads only the removal of who is not trusted', () => {
   const state = freeze(runningConversation([phone, laptop, ben, carl]));
-  const paths = new Map<Domain, PathDecision>([
+  const paths = new Map<Domain, TrustDecision>([
     [ben.domain, denied],
     [carl.domain, ALLOWED],
   ]);

@@ -12,9 +12,8 @@ import {
   reject,
   sameBytes,
   type UserAddress,
-  utf8,
 } from '../base/index.ts';
-import type { Crypto } from '../crypto/index.ts';
+import { type Crypto, labelBytes } from '../crypto/index.ts';
 import {
   choice,
   conversationId,
@@ -35,8 +34,6 @@ import {
 
 /** The hash chain of a conversation's log (spec/norc-f section 2). */
 
-const ENTRY_LABEL = utf8('norc-log-v1');
-const GENESIS_LABEL = utf8('norc-log-genesis-v1');
 const EMPTY = new Uint8Array(0);
 
 const genesisSchema = struct({ conversation: conversationId(), hub: domain() });
@@ -92,7 +89,9 @@ export type LinkedEntry = LogEntry & { readonly [linked]: true };
 
 /** The hash before the first entry: no log can be passed off as another conversation's, or another hub's. */
 export function genesisHash(crypto: Crypto, conversation: ConversationId, hub: Domain): Uint8Array {
-  return crypto.blake3(concatBytes(GENESIS_LABEL, encodeBody(genesisSchema, { conversation, hub }, 'cbor')));
+  return crypto.blake3(
+    concatBytes(labelBytes('norc-log-genesis-v1'), encodeBody(genesisSchema, { conversation, hub }, 'cbor')),
+  );
 }
 
 /** The head of an empty log. */
@@ -123,7 +122,7 @@ export function entryHash(crypto: Crypto, previousHash: Uint8Array, header: LogE
     },
     'cbor',
   );
-  return crypto.blake3(concatBytes(ENTRY_LABEL, previousHash, encoded));
+  return crypto.blake3(concatBytes(labelBytes('norc-log-v1'), previousHash, encoded));
 }
 
 /** The hub's act: gives `content` its place after `head`. */

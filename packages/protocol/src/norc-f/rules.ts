@@ -158,9 +158,11 @@ export function refusePath(
 ): Refusal {
   const path = paths.get(domain);
   if (path === undefined) throw new RangeError('a trust decision is missing');
-  if (!path.allowed) return mayWait && path.code === 'trust_stale' ? undefined : refuse(path.code, 'trust');
+  if (path.kind === 'deny') return mayWait && path.code === 'trust_stale' ? undefined : refuse(path.code, path.reason);
   if (!atLeast(path.level, floor)) return refuse('below_floor', 'trust level');
-  return bytes > (path.messageBytesMax ?? Number.POSITIVE_INFINITY) ? refuse('too_large', 'body') : undefined;
+  // The decision may have been asked for about another size.
+  const bytesMax = path.pair?.limits.message_bytes_max ?? Number.POSITIVE_INFINITY;
+  return bytes > bytesMax ? refuse('too_large', 'body') : undefined;
 }
 
 /** Whether every path of the conversation is allowed at its floor: then nothing has to stay frozen. */

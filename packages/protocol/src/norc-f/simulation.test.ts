@@ -38,7 +38,7 @@ import {
 } from './index.ts';
 
 /**
- * One conversation of three organisations: a hub, two followers, their devices.
+ * One conversation of three organisations: a hub, two followers, a device of each that reads.
  * Submissions are repeated, answers lost, relays cut, repeated and tampered with;
  * servers crash before and after each transaction and restart from what they stored.
  */
@@ -77,6 +77,28 @@ class Server {
   }
 }
 
+/** A device: holds what its server gave it, as far as the hashes hold. */
+class Reader {
+  readonly home: Server;
+  log: LinkedEntry[] = [];
+  head = genesisHead(crypto, CONVERSATION, hubDomain);
+
+  constructor(home: Server) {
+    this.home = home;
+  }
+
+  /** Some entries after its cursor, perhaps with repeats; a crash comes before it stored them. */
+  read(back: number, count: number, crash: number): void {
+    const start = Math.max(0, this.head.seq - (back % 4));
+    const held = new Map(this.log.map((entry) => [entry.seq, entry.hash]));
+    const chain = linkEntries(crypto, this.head, this.home.log.slice(start, start + count), held);
+    assert.equal(chain.failure, undefined);
+    if (crash % 4 === 0) return;
+    this.log.push(...chain.linked);
+    this.head = chain.head;
+  }
+}
+
 interface Waiting {
   readonly device: MemberDevice;
   readonly inside: PretendMessage;
@@ -86,6 +108,7 @@ interface Waiting {
 class World {
   readonly hub = new Server(hubDomain);
   readonly followers = [new Server(anchors[1].domain), new Server(anchors[2].domain)];
+  readonly readers = [this.hub, ...this.followers].map((home) => new Reader(home));
   /** Sent but not answered: will be repeated, the same bytes under the same id. */
   waiting: Waiting[] = [];
   /** What happened, so that the test can tell that everything did. */
@@ -116,7 +139,7 @@ class World {
       const joined = acceptAnnouncement(
         crypto,
         {
-          ...{ conversation: CONVERSATION, label: 'unclassified', floor: 'basic', entry },
+          ...{ conversation: CONVERSATION, label: 'unclassified', entry },
           previousHash: genesisHead(crypto, CONVERSATION, hubDomain).hash,
         },
         { self: follower.self, route, header: pretendHeader(commit), group, paths: everywhere },
@@ -230,6 +253,10 @@ class World {
         'a prefix',
       );
     }
+    for (const reader of this.readers) {
+      assertSame(reader.log, this.hub.log);
+      assert.equal(reader.log.length, reader.head.seq, 'a prefix, each entry once');
+    }
     const ids = this.hub.log.map((entry) => entry.messageId);
     assert.equal(new Set(ids).size, ids.length, 'no message id twice');
     for (const [id, seq] of this.answered) assert.equal(this.hub.log[seq - 1]?.messageId, id, 'acknowledged and kept');
@@ -243,7 +270,9 @@ class World {
     assert.equal(this.waiting.length, 0);
     for (const which of [0, 1])
       for (let round = 0; round <= this.hub.log.length; round += 1) this.relay(which, 3, 8, 2);
+    for (const reader of this.readers) reader.read(0, this.hub.log.length, 1);
     this.check();
+    for (const reader of this.readers) assert.equal(reader.log.length, this.hub.log.length, 'devices have it all');
     for (const { state, self } of this.followers) {
       const { previousEpochOpen: _, ...own } = this.hubState;
       const { previousEpochOpen: __, ...theirs } = state ?? this.hubState;
@@ -262,12 +291,13 @@ const honestStep = fc.oneof(
   { weight: 3, arbitrary: fc.tuple(fc.constant('write' as const), n, n, n) },
   { weight: 4, arbitrary: fc.tuple(fc.constant('submit' as const), n, n, n) },
   { weight: 4, arbitrary: fc.tuple(fc.constant('relay' as const), n, n, n) },
+  { weight: 2, arbitrary: fc.tuple(fc.constant('read' as const), n, n, n) },
 );
 const anyStep = fc.oneof(
-  { weight: 11, arbitrary: honestStep },
+  { weight: 13, arbitrary: honestStep },
   { weight: 3, arbitrary: fc.tuple(fc.constant('tamper' as const), n, n, n) },
 );
-type Step = readonly ['write' | 'submit' | 'relay' | 'tamper', number, number, number];
+type Step = readonly ['write' | 'submit' | 'relay' | 'read' | 'tamper', number, number, number];
 type Tamper = (entries: LogEntry[], log: readonly LogEntry[], head: number) => LogEntry[];
 
 const TAMPER: readonly Tamper[] = [
@@ -299,6 +329,7 @@ function run(world: World, [op, a, b, c]: Step): void {
   if (op === 'write') world.write(a, b, c);
   else if (op === 'submit') world.submit(a, c);
   else if (op === 'relay') world.relay(a, b, c, a + b);
+  else if (op === 'read') world.readers[a % world.readers.length]?.read(b, c % 9, b + c);
   else world.relay(a, b, c, 2, TAMPER[(a + b + c) % TAMPER.length]);
 }
 

@@ -325,6 +325,19 @@ test('[TRUST-51] the order of certificates and chains does not matter, nor do ol
   );
 });
 
+test('[TRUST-51] a refusal names the highest level that was missed, whatever the order', () => {
+  const [basic, verified] = [given, testTrustCertificate(alpha, bravo, { level: 'verified' })];
+  const back = testTrustCertificate(bravo, alpha, { level: 'verified' });
+  const asked: TrustQuestion = { ...question, label: 'secret' };
+  for (const certificates of [
+    [basic, verified, back],
+    [back, verified, basic],
+  ]) {
+    const decision = decideTrust(asked, facts({ certificates }));
+    assert.ok(decision.kind === 'deny' && decision.level === 'verified');
+  }
+});
+
 test('[TRUST-52] once every certificate has begun, time only narrows a decision', () => {
   const begun = fc.integer({ min: 40, max: 95 });
   fc.assert(

@@ -200,10 +200,12 @@ function compareAllowed(a: TrustAllowed, b: TrustAllowed): number {
   return compareText(`${a.pair?.given} ${a.pair?.received}`, `${b.pair?.given} ${b.pair?.received}`);
 }
 
-/** The one that failed latest is the most useful to read. */
+/** The one that failed latest, at the highest level, is the most useful to read. */
 function compareDenied(a: TrustDenied, b: TrustDenied): number {
   const byNumber = TRUST_REASONS[a.reason].number - TRUST_REASONS[b.reason].number;
-  return byNumber === 0 ? compareText(a.about?.certificateId ?? '', b.about?.certificateId ?? '') : byNumber;
+  if (byNumber !== 0) return byNumber;
+  const byLevel = compareLevels(a.level ?? 'untrusted', b.level ?? 'untrusted');
+  return byLevel === 0 ? compareText(a.about?.certificateId ?? '', b.about?.certificateId ?? '') : byLevel;
 }
 
 function compareText(a: string, b: string): number {

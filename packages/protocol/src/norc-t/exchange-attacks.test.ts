@@ -16,17 +16,9 @@ import {
   trueProof,
 } from '@norc/testkit';
 import fc from 'fast-check';
-import { type ErrorName, fromBase64Url, fromHex, instant, toBase64Url, utf8 } from '../base/index.ts';
+import { type ErrorName, fromBase64Url, fromHex, instant, LIMITS, toBase64Url, utf8 } from '../base/index.ts';
 import { canonicalJson, type JsonObject, type JsonValue } from '../wire/index.ts';
-import {
-  CHALLENGE_LIFE_MS,
-  CLOCK_SKEW_MS_MAX,
-  type DomainProof,
-  EXCHANGE_LIFE_MS,
-  startResponder,
-  stepInitiator,
-  stepResponder,
-} from './index.ts';
+import { type DomainProof, startResponder, stepInitiator, stepResponder } from './index.ts';
 
 const alphaOrg = testOrganisation('alpha.example');
 const bravoOrg = testOrganisation('bravo.example');
@@ -160,7 +152,11 @@ test('[TRUST-34] a message with another history is refused', () => {
 
 test('[TRUST-35] a message from the future is refused', () => {
   for (const message of ALL) {
-    replaced(message, altered(message, { sent_at: TEST_EPOCH + CLOCK_SKEW_MS_MAX + 1 }), 'clock_skew');
+    replaced(
+      message,
+      altered(message, { sent_at: TEST_EPOCH + LIMITS.trustClockSkewMillisecondsMax + 1 }),
+      'clock_skew',
+    );
   }
 });
 
@@ -168,13 +164,13 @@ test('[TRUST-36] an expired challenge or exchange is refused', () => {
   const response = captured('trust_response', {});
   const waiting = runTrustExchange(alpha, bravo, { intercept: (name, d) => (name === 'trust_response' ? [] : [d]) });
   assert.ok(waiting.responder.state?.phase === 'awaiting_response');
-  const late = { ...bravo.context, now: instant(TEST_EPOCH + CHALLENGE_LIFE_MS) };
+  const late = { ...bravo.context, now: instant(TEST_EPOCH + LIMITS.trustChallengeMillisecondsMax) };
   const step = stepResponder(late, waiting.responder.state, { kind: 'received', document: response });
   assert.deepEqual(step.effects, [{ kind: 'refuse', code: 'exchange_expired', detail: 'challenge' }]);
   const decision = captured('trust_decision', {});
   const undecided = runTrustExchange(alpha, bravo, { intercept: (name, d) => (name === 'trust_decision' ? [] : [d]) });
   assert.ok(undecided.initiator.state?.phase === 'awaiting_decision');
-  const over = { ...alpha.context, now: instant(TEST_EPOCH + EXCHANGE_LIFE_MS) };
+  const over = { ...alpha.context, now: instant(TEST_EPOCH + LIMITS.trustExchangeMillisecondsMax) };
   const decided = stepInitiator(over, undecided.initiator.state, { kind: 'received', document: decision });
   assert.deepEqual(decided.effects, [{ kind: 'refuse', code: 'exchange_expired', detail: 'trust exchange' }]);
 });
@@ -303,7 +299,7 @@ test('[TRUST-44] both certificates are of this exchange and these parties', () =
 
 test('[TRUST-45] dates of a decision: not in the future, not over, not backwards', () => {
   const day = 86_400_000;
-  const future = { not_before: TEST_EPOCH + CLOCK_SKEW_MS_MAX + 1, not_after: TEST_EPOCH + day };
+  const future = { not_before: TEST_EPOCH + LIMITS.trustClockSkewMillisecondsMax + 1, not_after: TEST_EPOCH + day };
   refusedDecision(decisionWith('both', future), 'clock_skew', /not_before/);
   const past = { not_before: TEST_EPOCH - day, not_after: TEST_EPOCH - 1 };
   refusedDecision(decisionWith('both', past), 'trust_expired', /decision/);

@@ -1,7 +1,7 @@
-import { ok, PERMISSIONS, type Result, reject, sameBytes } from '../base/index.ts';
+import { LIMITS, ok, PERMISSIONS, type Result, reject, sameBytes } from '../base/index.ts';
 import type { PinnedOrg, SignedDocument } from '../crypto/index.ts';
 import { encodeBody } from '../wire/index.ts';
-import { CLOCK_SKEW_MS_MAX, type ExchangeContext, stored } from './exchange.ts';
+import { type ExchangeContext, stored } from './exchange.ts';
 import { compareLevels, type GrantedLevel } from './levels.ts';
 import type { ChallengeBody, RequestBody, ResponseBody, TrustTerms } from './messages.ts';
 import type { Party } from './party.ts';
@@ -189,7 +189,8 @@ function checkGrant(
   if (!sameConditions(accepted, request.offers)) return reject('insufficient_trust', 'conditions are not the offer');
   if (not_after - not_before > request.valid_days * DAY_MS)
     return reject('insufficient_trust', 'life is above the request');
-  if (not_before > now + CLOCK_SKEW_MS_MAX) return reject('clock_skew', 'not_before is in the future');
+  if (not_before > now + LIMITS.trustClockSkewMillisecondsMax)
+    return reject('clock_skew', 'not_before is in the future');
   return not_after > now ? ok(undefined) : reject('trust_expired', 'certificate of the decision');
 }
 

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { nodeCrypto } from '@norc/crypto/node';
 import {
   type ExchangeOptions,
+  finishTrustExchange,
   mustBe,
   receiveAsResponder,
   runTrustExchange,
@@ -16,14 +17,15 @@ import {
   trueProof,
 } from '@norc/testkit';
 import fc from 'fast-check';
-import { instant } from '../base/index.ts';
+import { instant, LIMITS } from '../base/index.ts';
 import {
-  CHALLENGE_LIFE_MS,
   defaultPolicy,
-  EXCHANGE_LIFE_MS,
+  type ExchangeEffect,
   type ExchangeEvent,
   encodeInitiatorState,
   encodeResponderState,
+  resumeInitiator,
+  resumeResponder,
   startInitiator,
   stepInitiator,
   stepResponder,
@@ -59,7 +61,7 @@ function record(first: TrustSide, second: TrustSide, options: ExchangeOptions = 
   return sent;
 }
 
-test('six messages give each side the same two certificates', () => {
+test('[TRUST-30] [TRUST-41] six messages give each side the same two certificates', () => {
   const sent = record(alpha, bravo);
   assert.deepEqual([...sent.keys()], MESSAGES);
   const { initiator, responder } = runTrustExchange(alpha, bravo);
@@ -102,6 +104,23 @@ test('[TRUST-39] a restart between any two steps changes nothing', () => {
     }),
     { numRuns: 10 },
   );
+});
+
+test('[TRUST-39] what was under way when the power went is asked for again, and the exchange ends the same', () => {
+  const whole = runTrustExchange(alpha, bravo);
+  for (let crashAt = 0; crashAt < 14; crashAt += 1) {
+    let steps = 0;
+    const crashed = (effect: ExchangeEffect) => effect.kind !== 'keep_certificates' && steps++ === crashAt;
+    const exchange = runTrustExchange(alpha, bravo, { lose: crashed });
+    const { initiator, responder } = exchange;
+    assert.ok(initiator.state !== undefined);
+    initiator.resume(resumeInitiator(initiator.state));
+    if (responder.state !== undefined) responder.resume(resumeResponder(bravo.context, responder.state));
+    finishTrustExchange(exchange);
+    assert.deepEqual(phases(exchange), ['established', 'established'], `effect ${crashAt}`);
+    assert.deepEqual(initiator.state, whole.initiator.state);
+    assert.deepEqual(responder.state, whole.responder.state);
+  }
 });
 
 test('[TRUST-37] a message that arrives twice gets the same answer, and nothing happens twice', () => {
@@ -241,7 +260,7 @@ test('time ends an exchange wherever it stands, but not an established one', () 
     runTrustExchange(alpha, bravo, lost('trust_response')),
     runTrustExchange(alpha, testSide(bravoOrg, { officers: [] })),
   ];
-  const late = { ...alpha.context, now: instant(TEST_EPOCH + EXCHANGE_LIFE_MS) };
+  const late = { ...alpha.context, now: instant(TEST_EPOCH + LIMITS.trustExchangeMillisecondsMax) };
   const tick: ExchangeEvent = { kind: 'clock' };
   for (const { initiator, responder } of waitingSides) {
     assert.ok(initiator.state !== undefined && responder.state !== undefined);
@@ -251,7 +270,7 @@ test('time ends an exchange wherever it stands, but not an established one', () 
     assert.equal(stepResponder(late, responder.state, tick).state.phase, 'ended');
   }
   const challenged = waitingSides[1]?.responder.state;
-  const afterChallenge = { ...bravo.context, now: instant(TEST_EPOCH + CHALLENGE_LIFE_MS) };
+  const afterChallenge = { ...bravo.context, now: instant(TEST_EPOCH + LIMITS.trustChallengeMillisecondsMax) };
   assert.ok(challenged?.phase === 'awaiting_response');
   assert.equal(stepResponder(afterChallenge, challenged, tick).state.phase, 'ended');
   const { initiator, responder } = runTrustExchange(alpha, bravo);
@@ -270,7 +289,7 @@ test('an acknowledgment is good as long as the certificates are', () => {
     },
   });
   assert.ok(responder.state?.phase === 'awaiting_acknowledgment' && acknowledgment !== undefined);
-  const later = { ...bravo.context, now: instant(TEST_EPOCH + 2 * EXCHANGE_LIFE_MS) };
+  const later = { ...bravo.context, now: instant(TEST_EPOCH + 2 * LIMITS.trustExchangeMillisecondsMax) };
   assert.equal(stepResponder(later, responder.state, { kind: 'clock' }).state.phase, 'awaiting_acknowledgment');
   const step = stepResponder(later, responder.state, { kind: 'received', document: acknowledgment });
   assert.equal(step.state.phase, 'established');

@@ -3,6 +3,7 @@ import {
   type ErrorName,
   type Instant,
   InvariantError,
+  LIMITS,
   ok,
   type Reject,
   type Result,
@@ -102,12 +103,6 @@ export interface ExchangeStep<S> {
   readonly effects: readonly ExchangeEffect[];
 }
 
-/** Clocks of two servers may differ by this much. */
-export const CLOCK_SKEW_MS_MAX = 300_000;
-export const CHALLENGE_LIFE_MS = 600_000;
-/** People on the other side may need days. */
-export const EXCHANGE_LIFE_MS = 14 * 86_400_000;
-
 /** What names one exchange and one place in it. */
 export interface ExchangePlace {
   readonly exchange_id: ExchangeId;
@@ -132,7 +127,7 @@ export function capabilitiesOf(party: Party, policy: TrustPolicy) {
     levels: GRANTED_LEVELS.filter((level) => levelFault(policy, level, CHECKED_EVIDENCE) === undefined),
     evidence: CHECKED_EVIDENCE,
     permissions: policy.permissions,
-    signatures: ['ed25519'],
+    algorithms: ['ed25519'],
   };
 }
 
@@ -158,7 +153,8 @@ export function openMessage<T extends MessageCommon>(
   if (body.exchange_id !== place.exchange_id) return reject('transcript_mismatch', 'message of another exchange');
   if (body.from !== place.peer || body.to !== place.self.domain) return reject('forbidden', 'parties of the message');
   if (!sameBytes(body.previous, place.transcript)) return reject('transcript_mismatch', 'previous');
-  if (body.sent_at > now + CLOCK_SKEW_MS_MAX) return reject('clock_skew', 'sent_at is in the future');
+  if (body.sent_at > now + LIMITS.trustClockSkewMillisecondsMax)
+    return reject('clock_skew', 'sent_at is in the future');
   if (now >= place.expires_at) return reject('exchange_expired', 'trust exchange');
   return ok(signed.value.document);
 }

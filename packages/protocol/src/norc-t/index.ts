@@ -1,17 +1,15 @@
 export * from './decision.ts';
 export * from './domain-proof.ts';
-export {
-  type ApprovalQuestion,
-  CHALLENGE_LIFE_MS,
-  CLOCK_SKEW_MS_MAX,
-  type DomainProof,
-  EXCHANGE_LIFE_MS,
-  type ExchangeContext,
-  type ExchangeEffect,
-  type ExchangeEvent,
-  type ExchangeStep,
-  type OfficerDecision,
+export type {
+  ApprovalQuestion,
+  DomainProof,
+  ExchangeContext,
+  ExchangeEffect,
+  ExchangeEvent,
+  ExchangeStep,
+  OfficerDecision,
 } from './exchange.ts';
+export * from './exchange-resume.ts';
 export * from './exchange-state.ts';
 export { explainDecision, timeText } from './explanation.ts';
 export * from './identifiers.ts';

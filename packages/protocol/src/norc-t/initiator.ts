@@ -1,11 +1,10 @@
-import { type Domain, InvariantError, ok, type Reject, type Result, reject, sameBytes } from '../base/index.ts';
+import { type Domain, InvariantError, LIMITS, ok, type Reject, type Result, reject, sameBytes } from '../base/index.ts';
 import { draftDocument, parseDocument, type SignedDocument } from '../crypto/index.ts';
 import {
   capabilitiesOf,
   checkParty,
   commonOf,
   type DomainProof,
-  EXCHANGE_LIFE_MS,
   type ExchangeContext,
   type ExchangeEvent,
   type ExchangePlace,
@@ -69,7 +68,13 @@ export function startInitiator(context: ExchangeContext, request: TrustRequest):
   if (fault !== undefined) return reject('insufficient_trust', fault);
   const { crypto, now, policy } = context;
   const { self, peer, exchangeId: exchange_id } = request;
-  const start = { exchange_id, self, peer, transcript: TRANSCRIPT_START, expires_at: now + EXCHANGE_LIFE_MS };
+  const start = {
+    exchange_id,
+    self,
+    peer,
+    transcript: TRANSCRIPT_START,
+    expires_at: now + LIMITS.trustExchangeMillisecondsMax,
+  };
   const first = draftDocument(TRUST_CAPABILITIES, { ...commonOf(start, now), ...capabilitiesOf(self, policy) });
   const place = { ...start, transcript: extendTranscript(crypto, start.transcript, first) };
   const second = draftRequest(place, request, context);

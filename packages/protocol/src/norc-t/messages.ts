@@ -51,7 +51,7 @@ const capabilities = {
   evidence: list(text(NAME_BYTES_MAX), NAMES_MAX),
   permissions: permissionsSchema,
   /** Algorithms of signatures that this side checks. */
-  signatures: list(text(NAME_BYTES_MAX), NAMES_MAX),
+  algorithms: list(text(NAME_BYTES_MAX), NAMES_MAX),
 };
 
 /** What one certificate of the pair is to grant. */

@@ -1,8 +1,7 @@
-import { InvariantError, type Reject } from '../base/index.ts';
+import { InvariantError, LIMITS, type Reject } from '../base/index.ts';
 import { draftDocument } from '../crypto/index.ts';
 import {
   type ApprovalQuestion,
-  CLOCK_SKEW_MS_MAX,
   commonOf,
   type ExchangeContext,
   type ExchangePlace,
@@ -115,7 +114,7 @@ function grantOf(
   request: RequestBody,
 ): Grant {
   const { level, approvals } = state;
-  const not_before = now - CLOCK_SKEW_MS_MAX;
+  const not_before = now - LIMITS.trustClockSkewMillisecondsMax;
   return {
     level,
     granted: grantable(request.asks, policy.permissions, policy.limits),

@@ -1,12 +1,10 @@
-import { ok, type Reject, type Result, reject, sameBytes } from '../base/index.ts';
+import { LIMITS, ok, type Reject, type Result, reject, sameBytes } from '../base/index.ts';
 import { draftDocument, parseDocument } from '../crypto/index.ts';
 import {
-  CHALLENGE_LIFE_MS,
   capabilitiesOf,
   checkParty,
   commonOf,
   type DomainProof,
-  EXCHANGE_LIFE_MS,
   type ExchangeContext,
   type ExchangeEvent,
   evidenceOf,
@@ -77,7 +75,7 @@ export function startResponder(
   if (party.domain === self.domain) return reject('forbidden', 'domain of the party');
   const known = checkParty(context, party, party.domain);
   if (!known.ok) return known;
-  const expires_at = context.now + EXCHANGE_LIFE_MS;
+  const expires_at = context.now + LIMITS.trustExchangeMillisecondsMax;
   const place = { exchange_id, self, peer: party.domain, transcript: TRANSCRIPT_START, expires_at };
   const opened = openMessage(context, parsed.value, place, party);
   if (!opened.ok) return opened;
@@ -172,7 +170,7 @@ function challenge(
     ...capabilitiesOf(state.self, policy),
     certificate_id: state.certificate_id,
     nonce: state.nonce,
-    expires_at: Math.min(now + CHALLENGE_LIFE_MS, state.expires_at),
+    expires_at: Math.min(now + LIMITS.trustChallengeMillisecondsMax, state.expires_at),
     requires: missingEvidence(policy, request.level, []),
   });
   const next: ResponderState = {

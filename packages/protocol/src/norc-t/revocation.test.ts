@@ -14,16 +14,19 @@ import {
 import fc from 'fast-check';
 import { type ErrorName, instant, LIMITS, type Result, toBase64Url } from '../base/index.ts';
 import { signDocumentWith } from '../crypto/index.ts';
-import { canonicalJson, type JsonValue } from '../wire/index.ts';
+import { canonicalJson, decodeBody, encodeBody, type JsonValue } from '../wire/index.ts';
 import {
+  checkRevocationAck,
   compareStatus,
   draftRevocation,
+  draftRevocationAck,
   emptyRevocations,
   extendRevocations,
   isStale,
   missingOf,
   type RevocationChain,
   type TrustStatusBody,
+  trustMessageSchema,
 } from './index.ts';
 
 const crypto = nodeCrypto;
@@ -187,6 +190,30 @@ test('[TRUST-28] what was never confirmed, or too long ago, is stale', () => {
   assert.ok(isStale(undefined, TEST_EPOCH, max));
   assert.ok(!isStale(TEST_EPOCH, instant(TEST_EPOCH + max), max));
   assert.ok(isStale(TEST_EPOCH, instant(TEST_EPOCH + max + 1), max));
+});
+
+test('[TRUST-29] an acknowledgment is about one statement that its issuer made', () => {
+  const { chains } = history(2);
+  const chain = chains[2] ?? empty;
+  const said = { by: bravo.domain, receivedAt: TEST_EPOCH, enforcedAt: instant(TEST_EPOCH + 5) };
+  const { body } = draftRevocationAck(chain, 2, said);
+  assert.deepEqual([body.sequence, body.enforced_at], [2, TEST_EPOCH + 5]);
+  assert.ok(checkRevocationAck(chain, body).ok);
+  refused(checkRevocationAck(chains[1] ?? empty, body), 'revocation_gap');
+  refused(checkRevocationAck(history(2, 'other').chains[2] ?? empty, body), 'revocation_fork');
+  refused(checkRevocationAck(emptyRevocations(bravo.domain), body), 'revocation_gap');
+  assert.throws(() => draftRevocationAck(chain, 3, said), RangeError);
+});
+
+test('[TRUST-60] a signed document travels unchanged in both encodings', () => {
+  const [document = new Uint8Array()] = history(1).statements;
+  for (const encoding of ['cbor', 'json'] as const) {
+    const body = { document, certificate: alpha.certificate.bytes };
+    assert.deepEqual(decodeBody(trustMessageSchema, encodeBody(trustMessageSchema, body, encoding), encoding), {
+      ok: true,
+      value: body,
+    });
+  }
 });
 
 test('a statement carries its reason and its numbers as they were signed', () => {

@@ -178,6 +178,26 @@ export function missingOf(chain: RevocationChain, status: TrustStatusBody): Resu
   return ok(numbers);
 }
 
+/** What this side signs when a statement of `chain` is in force here [TRUST-29]. */
+export function draftRevocationAck(
+  chain: RevocationChain,
+  sequence: number,
+  said: { readonly by: Domain; readonly receivedAt: Instant; readonly enforcedAt: Instant },
+): SignedDocument<RevocationAckBody> {
+  const revocation = chain.hashes[sequence - 1];
+  if (revocation === undefined) throw new RangeError('no such statement');
+  const { issuer } = chain;
+  const times = { received_at: said.receivedAt, enforced_at: said.enforcedAt };
+  return draftDocument(TRUST_REVOCATION_ACK, { issuer, sequence, revocation, acknowledged_by: said.by, ...times });
+}
+
+/** Whether an acknowledgment is about our own statement. Errors: revocation_gap (none of this number), revocation_fork. */
+export function checkRevocationAck(chain: RevocationChain, ack: RevocationAckBody): Result<undefined> {
+  const held = chain.hashes[ack.sequence - 1];
+  if (ack.issuer !== chain.issuer || held === undefined) return reject('revocation_gap', 'acknowledged statement');
+  return sameBytes(held, ack.revocation) ? ok(undefined) : reject('revocation_fork', 'acknowledged statement');
+}
+
 /** A moment is stale when the peer's chain was last confirmed longer ago than the policy allows, or never. */
 export function isStale(heardAt: Instant | undefined, now: Instant, ageMillisecondsMax: number): boolean {
   return heardAt === undefined || now - heardAt > ageMillisecondsMax;

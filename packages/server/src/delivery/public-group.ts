@@ -1,5 +1,5 @@
 import type { GroupView, GroupViews } from '@norc/mls';
-import { ok, type Result, reject } from '@norc/protocol/base';
+import { type Domain, ok, type Result, reject } from '@norc/protocol/base';
 import type { CommitFacts, GroupFacts } from '@norc/protocol/norc-f';
 
 /** The public part of a conversation's MLS group, as a server follows it (port over packages/mls). Never holds a secret. */
@@ -18,13 +18,18 @@ export interface PublicGroups {
   restore(serialized: Uint8Array): PublicGroup;
 }
 
-export function publicGroups(views: GroupViews): PublicGroups {
+/**
+ * `ordering` judges commits by the time at which they come: the hub's way. `following`
+ * allows for the time that a log may have been on its way to this follower.
+ */
+export function publicGroups(self: Domain, ordering: GroupViews, following: GroupViews): PublicGroups {
+  const judged = (view: GroupView) => publicGroup(view.settings.hub === self ? ordering.restore(view.serialize()) : view);
   return {
     async open(groupInfo) {
-      const view = await views.fromGroupInfo(groupInfo);
-      return view.ok ? ok(publicGroup(view.value)) : view;
+      const view = await following.fromGroupInfo(groupInfo);
+      return view.ok ? ok(judged(view.value)) : view;
     },
-    restore: (serialized) => publicGroup(views.restore(serialized)),
+    restore: (serialized) => judged(following.restore(serialized)),
   };
 }
 

@@ -5,16 +5,23 @@ import { append, entryRow, freshId, viewOf } from '../contract/support.ts';
 import { StorageError, type StoreWrite } from '../port.ts';
 import { Committer } from './committer.ts';
 import type { TransactionReport } from './core.ts';
-import { PACKET_BYTES_MAX, PACKETS_IN_FLIGHT_MAX, QUEUED_BYTES_MAX, QUEUED_COMMITS_MAX } from './limits.ts';
+import {
+  LINGER_COMMITS_MAX,
+  LINGER_COMMITS_MIN,
+  PACKET_BYTES_MAX,
+  PACKETS_IN_FLIGHT_MAX,
+  QUEUED_BYTES_MAX,
+  QUEUED_COMMITS_MAX,
+} from './limits.ts';
 import type { Packet } from './packet.ts';
 import { PacketReader } from './packet-reader.ts';
 
 /** A writer that finishes a packet when the test says so. */
-function manualWriter() {
+function manualWriter(rest = (resume: () => void): void => resume()) {
   const packets: Packet[] = [];
   const committer = new Committer((packet) => {
     packets.push(packet);
-  });
+  }, rest);
   return {
     committer,
     packets,
@@ -58,6 +65,33 @@ test('commits of one turn share a packet; those that come while packets are on t
   finish();
   finish();
   await Promise.all([second, ...third]);
+});
+
+test('after a packet of many the next waits for company, unless it is well filled', async () => {
+  let resume: (() => void) | undefined;
+  const { committer, packets, finish } = manualWriter((callback) => {
+    resume = callback;
+  });
+  const commits = Array.from({ length: LINGER_COMMITS_MIN }, (_, index) => committer.commit(put(`a${index}`)));
+  await turn();
+  finish();
+  commits.push(committer.commit(put('b')), committer.commit(put('c')));
+  await turn();
+  assert.equal(packets.length, 0, 'the writer is free, but the pause is not over');
+  resume?.();
+  assert.deepEqual(packets.map(transactionsIn), [2]);
+  finish();
+  commits.push(committer.commit(put('d')));
+  await turn();
+  assert.deepEqual(packets.map(transactionsIn), [1], 'after a packet of few there is no pause');
+  finish();
+  for (const count of [LINGER_COMMITS_MIN, LINGER_COMMITS_MAX]) {
+    for (let i = 0; i < count; i += 1) commits.push(committer.commit(put(`e${count}/${i}`)));
+    await turn();
+    assert.deepEqual(packets.map(transactionsIn), [count]);
+    finish();
+  }
+  await Promise.all(commits);
 });
 
 test('a report reaches the caller whose transaction it is about', async () => {

@@ -3,6 +3,9 @@ import { StorageError } from '../port.ts';
 import type { TransactionReport } from './core.ts';
 import { Fifo } from './fifo.ts';
 import {
+  LINGER_COMMITS_MAX,
+  LINGER_COMMITS_MIN,
+  LINGER_MS,
   PACKET_BYTES_MAX,
   PACKET_COMMITS_MAX,
   PACKETS_IN_FLIGHT_MAX,
@@ -34,6 +37,7 @@ const BUFFERS_KEPT_MAX = PACKETS_IN_FLIGHT_MAX + 1;
  */
 export class Committer {
   readonly #send: (packet: Packet) => void;
+  readonly #rest: (resume: () => void) => void;
   readonly #spare: ArrayBuffer[] = [];
   #builder = new PacketBuilder();
   #callers: Caller[] = [];
@@ -43,12 +47,17 @@ export class Committer {
   #queuedCommits = 0;
   #queuedBytes = 0;
   #scheduled = false;
+  #resting = false;
   #stopped: Error | undefined;
   #idle: (() => void)[] = [];
 
-  /** `send` moves a packet to the writer; `done` must follow once for each, in order. */
-  constructor(send: (packet: Packet) => void) {
+  /**
+   * `send` moves a packet to the writer; `done` must follow once for each, in order.
+   * `rest` calls back after a pause (see LINGER_MS).
+   */
+  constructor(send: (packet: Packet) => void, rest: (resume: () => void) => void = linger) {
     this.#send = send;
+    this.#rest = rest;
   }
 
   commit(writes: readonly StoreWrite[]): Promise<CommitOutcome> {
@@ -140,7 +149,7 @@ export class Committer {
 
   /** At the end of the event loop's turn, so that the commits of one turn share a packet. */
   #schedule(): void {
-    if (this.#scheduled || this.#inFlight.size >= PACKETS_IN_FLIGHT_MAX) return;
+    if (this.#scheduled || this.#waiting() || this.#inFlight.size >= PACKETS_IN_FLIGHT_MAX) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -149,19 +158,39 @@ export class Committer {
   }
 
   #flush(): void {
-    while (this.#inFlight.size < PACKETS_IN_FLIGHT_MAX) {
-      if (this.#sealed.size === 0 && this.#callers.length > 0) this.#seal();
+    while (this.#inFlight.size < PACKETS_IN_FLIGHT_MAX && !this.#waiting()) {
+      if (this.#sealed.size === 0) this.#seal();
       const next = this.#sealed.shift();
       if (next === undefined) return;
       this.#inFlight.push(next);
       this.#send(next.packet);
+      if (next.callers.length >= LINGER_COMMITS_MIN) this.#pause();
     }
+  }
+
+  /** Nothing to send, or too little to send it yet. */
+  #waiting(): boolean {
+    if (this.#sealed.size > 0) return false;
+    return this.#callers.length === 0 || (this.#resting && this.#callers.length < LINGER_COMMITS_MAX);
+  }
+
+  #pause(): void {
+    if (this.#resting) return;
+    this.#resting = true;
+    this.#rest(() => {
+      this.#resting = false;
+      this.#flush();
+    });
   }
 
   #tellIdle(): void {
     if (this.#queuedCommits > 0 || this.#blocked.size > 0) return;
     for (const resolve of this.#idle.splice(0)) resolve();
   }
+}
+
+function linger(resume: () => void): void {
+  setTimeout(resume, LINGER_MS);
 }
 
 export function commitOutcome(report: TransactionReport | undefined): CommitOutcome {

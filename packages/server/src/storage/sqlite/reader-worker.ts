@@ -1,3 +1,4 @@
+import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { InvariantError } from '@norc/protocol/base';
 import { openReader } from './database.ts';
@@ -21,10 +22,19 @@ function main(port: MessagePort, start: ReaderStart): void {
     begin.run();
     const transfer: ArrayBuffer[] = [];
     const answers = message.calls.map((call) => answer(queries, call, start.file, transfer));
-    if (database.isTransaction) commit.run(); // a failing disk may have ended it
+    endSnapshot(database, commit);
     say({ kind: 'answers', answers }, transfer);
   });
   say({ kind: 'ready' });
+}
+
+/** A damaged page makes even the COMMIT fail. There is nothing to lose: the calls have their answers. */
+function endSnapshot(database: DatabaseSync, commit: StatementSync): void {
+  try {
+    commit.run();
+  } catch {
+    if (database.isTransaction) database.exec('ROLLBACK');
+  }
 }
 
 /** Packed entries move; everything else is small and is copied. */

@@ -33,18 +33,18 @@ export interface SqliteStoreOptions {
 export async function openSqliteStore(options: SqliteStoreOptions): Promise<Store> {
   const { port1, port2 } = new MessageChannel();
   const writerStart: WriterStart = { file: options.file, pagesMax: options.pagesMax, checkpoints: port1 };
-  const writer = await startThread('writer', writerStart, [port1]);
-  const threads = [writer];
-  try {
-    const reader = await startThread('reader', { file: options.file } satisfies ReaderStart);
-    threads.push(reader);
-    const checkpointerStart: CheckpointerStart = { file: options.file, writer: port2 };
-    const checkpointer = await startThread('checkpoint', checkpointerStart, [port2]);
-    return new SqliteStore(options, { writer, reader, checkpointer });
-  } catch (error) {
-    await Promise.all(threads.map((thread) => thread.terminate()));
-    throw error;
+  const writer = await startThread('writer', writerStart, [port1]); // first: it creates the tables
+  const others = await Promise.allSettled([
+    startThread('reader', { file: options.file } satisfies ReaderStart),
+    startThread('checkpoint', { file: options.file, writer: port2 } satisfies CheckpointerStart, [port2]),
+  ]);
+  const [reader, checkpointer] = others;
+  if (reader.status === 'fulfilled' && checkpointer.status === 'fulfilled') {
+    return new SqliteStore(options, { writer, reader: reader.value, checkpointer: checkpointer.value });
   }
+  const running = [writer, ...others.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))];
+  await Promise.all(running.map((thread) => thread.terminate()));
+  throw others.find((one) => one.status === 'rejected')?.reason;
 }
 
 interface Threads {

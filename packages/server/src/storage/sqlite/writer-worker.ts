@@ -3,7 +3,7 @@ import { InvariantError } from '@norc/protocol/base';
 import type { StorageError } from '../port.ts';
 import { SqliteCore } from './core.ts';
 import { openWriter, type WriterDatabase } from './database.ts';
-import { faultMessage, storageErrorOf } from './faults.ts';
+import { type FaultMessage, faultMessage, storageErrorOf } from './faults.ts';
 import type { FromCheckpointer, FromWriter, ToCheckpointer, ToWriter, WriterStart } from './messages.ts';
 import type { Packet } from './packet.ts';
 import { integerOf } from './rows.ts';
@@ -22,12 +22,13 @@ function main(port: MessagePort, start: WriterStart): void {
     start.checkpoints.close();
     return;
   }
-  const keepLog = logKeeper(writer, start, say);
+  const log = logKeeper(writer, start, say);
   port.on('message', (message: ToWriter) => {
     if (message.kind === 'packet') {
+      log.before();
       const result = run(core, message.packet, start.file);
       say({ kind: 'done', buffer: message.packet.bytes.buffer, result }, [message.packet.bytes.buffer]);
-      keepLog();
+      log.after(result);
       return;
     }
     start.checkpoints.close();
@@ -37,7 +38,9 @@ function main(port: MessagePort, start: WriterStart): void {
   say({ kind: 'ready' });
 }
 
-function run(core: SqliteCore, packet: Packet, file: string): Extract<FromWriter, { kind: 'done' }>['result'] {
+type Result = Extract<FromWriter, { kind: 'done' }>['result'];
+
+function run(core: SqliteCore, packet: Packet, file: string): Result {
   try {
     return core.run(packet);
   } catch (error) {
@@ -52,23 +55,42 @@ function knownError(error: unknown, file: string): StorageError {
   return known;
 }
 
-function logKeeper(writer: WriterDatabase, start: WriterStart, say: (message: FromWriter) => void): () => void {
+/**
+ * Keeps the log's length in bounds. After a full disk it copies the log before anything
+ * else: a log that is copied is begun anew, in the space that it has already.
+ */
+function logKeeper(writer: WriterDatabase, start: WriterStart, say: (message: FromWriter) => void) {
   const keeper = new WalKeeper();
   const size = writer.database.prepare('PRAGMA wal_checkpoint(NOOP)');
   const finish = writer.database.prepare('PRAGMA wal_checkpoint(PASSIVE)');
+  let diskWasFull = false;
   start.checkpoints.on('message', ({ fault }: FromCheckpointer) => {
     keeper.stopped();
     if (fault !== undefined) say({ kind: 'fault', fault });
   });
-  return () => {
+  /** A failed checkpoint loses nothing. */
+  const attempt = (action: () => void): FaultMessage | undefined => {
     try {
-      const row = size.get();
-      const step = keeper.step(integerOf(row, 'log'), integerOf(row, 'checkpointed'));
-      if (step === 'start') start.checkpoints.postMessage('start' satisfies ToCheckpointer);
-      else if (step === 'finish') finish.get();
+      action();
+      return undefined;
     } catch (error) {
-      say({ kind: 'fault', fault: faultMessage(knownError(error, start.file)) });
+      return faultMessage(knownError(error, start.file));
     }
+  };
+  return {
+    before(): void {
+      if (diskWasFull) diskWasFull = attempt(() => finish.get()) !== undefined;
+    },
+    after(result: Result): void {
+      if ('fault' in result) diskWasFull ||= result.fault === 'disk_full';
+      const fault = attempt(() => {
+        const row = size.get();
+        const step = keeper.step(integerOf(row, 'log'), integerOf(row, 'checkpointed'));
+        if (step === 'start') start.checkpoints.postMessage('start' satisfies ToCheckpointer);
+        else if (step === 'finish') finish.get();
+      });
+      if (fault !== undefined) say({ kind: 'fault', fault });
+    },
   };
 }
 

@@ -1,0 +1,47 @@
+import { ConfigError, describeProblem } from '@norc/server';
+import { type Command, type CommandInput, EXIT } from '../command.ts';
+import { fail, type Finding, ok } from '../doctor/finding.ts';
+import { checkMachine } from '../doctor/machine.ts';
+import { checkProfile } from '../doctor/profile.ts';
+import { checkServer } from '../doctor/server.ts';
+import { print, printJson, printStyled } from '../output.ts';
+import { profileFolder, PROFILE_OPTION } from '../device/profile.ts';
+import { CONFIG_OPTION, DATA_OPTION, serverSettings } from '../server/settings.ts';
+import { JSON_OPTION } from './shared.ts';
+
+export const doctor: Command = {
+  words: ['doctor'],
+  topic: 'look',
+  arguments: '',
+  summary: 'Check this machine, the configuration, the data and the links.',
+  help: 'Changes nothing. Exit code 0 when nothing fails, 1 otherwise; warnings do not count.',
+  options: [CONFIG_OPTION, DATA_OPTION, PROFILE_OPTION, JSON_OPTION],
+  async run(input) {
+    const findings = [...checkMachine(), ...(await serverFindings(input)), ...(await checkProfile(profileFolder(input)))];
+    if (input.flags.has('json')) printJson(findings);
+    else for (const finding of findings) printFinding(finding);
+    const count = (state: Finding['state']) => findings.filter((finding) => finding.state === state).length;
+    if (!input.flags.has('json')) print('', `${count('ok')} ok, ${count('warn')} to look at, ${count('fail')} failed.`);
+    return count('fail') === 0 ? EXIT.ok : EXIT.failure;
+  },
+};
+
+async function serverFindings(input: CommandInput): Promise<readonly Finding[]> {
+  try {
+    const { config, development } = await serverSettings(input);
+    const words = development ? 'none: the settings for trying things out' : 'every setting is right';
+    return [ok('Configuration', words), ...(await checkServer(config))];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map((problem) => fail('Configuration', describeProblem(problem), 'docs/configuration.md explains each setting.'));
+  }
+}
+
+const LOOKS = { ok: 'green', warn: 'yellow', fail: ['bold', 'red'] } as const;
+const WHAT_WIDTH = 28;
+
+function printFinding({ state, what, detail, next }: Finding): void {
+  const look = LOOKS[state];
+  printStyled([typeof look === 'string' ? look : [...look], state.padEnd(4)], '  ', what.padEnd(WHAT_WIDTH), '  ', detail);
+  if (next !== undefined) print(`${' '.repeat(WHAT_WIDTH + 8)}${next}`);
+}

@@ -1,0 +1,296 @@
+import {
+  type ErrorName,
+  errorNameOf,
+  type Instant,
+  instant,
+  LEVELS,
+  type MessageId,
+  ok,
+  type Result,
+  reject,
+  retryDelayMilliseconds,
+} from '@norc/protocol/base';
+import { decodeContent, encodeContent, type MessageContent, type NorcCBody } from '@norc/protocol/norc-c';
+import type { Acknowledgment } from '../session/ask.ts';
+import { Alarm } from '../session/timers.ts';
+import type { ClientWrite } from '../store/port.ts';
+import type { MessageKey, MessageRow, OutgoingRow } from '../store/rows.ts';
+import { type Problem, problemOfError } from '../timeline/causes.ts';
+import { messageWrite } from '../timeline/take-in.ts';
+import { Batch } from './batch.ts';
+import type { Cell } from './cell.ts';
+import type { EngineContext } from './context.ts';
+import { dispositionOf } from './dispositions.ts';
+import { detailsIn } from './take-message.ts';
+
+export interface OutboxPort {
+  readonly run: (step: () => Promise<void>) => void;
+  /** This epoch's keys are used up, or proposals wait: a commit has to come first. */
+  readonly commitFirst: (epoch: number) => void;
+  /** The log goes on elsewhere than this device has read. */
+  readonly behind: () => void;
+  /** An own message has a place that may be the next one to take in. */
+  readonly ordered: () => void;
+}
+
+type Sealed = NonNullable<OutgoingRow['sealed']>;
+
+/** Own messages of one conversation on their way: stored, sealed, sent in order, sent again until their fate is known. */
+export class Outbox {
+  readonly #ctx: EngineContext;
+  readonly #cell: Cell;
+  readonly #port: OutboxPort;
+  readonly #held: Alarm;
+  readonly #unanswered = new Set<MessageId>();
+  #waits = 0;
+
+  constructor(ctx: EngineContext, cell: Cell, port: OutboxPort) {
+    this.#ctx = ctx;
+    this.#cell = cell;
+    this.#port = port;
+    this.#held = new Alarm(ctx.timers);
+  }
+
+  close(): void {
+    this.#held.clear();
+  }
+
+  sessionEnded(): void {
+    this.#unanswered.clear();
+    this.#held.clear();
+    this.#waits = 0;
+  }
+
+  // All that follows is called inside the conversation's queue.
+
+  /**
+   * Stores a message, and sends it when nothing is before it. Sealing goes into the
+   * same transaction: what is said is safe before it leaves, at the price of one write.
+   */
+  async post(content: MessageContent, extra: readonly ClientWrite[] = []): Promise<void> {
+    const row = this.#rowOf(content);
+    const batch = new Batch();
+    if (isShown(content)) batch.writes.push(messageWrite(this.#ownKey(row.id, true), content, encodeContent(content)));
+    batch.writes.push(...extra);
+    const sealed = this.#next() === undefined && this.#maySeal() ? await this.#seal(row, batch) : undefined;
+    if (sealed === undefined) batch.writes.push({ op: 'outgoing.put', item: row });
+    await this.#cell.store(batch);
+    await this.pump();
+  }
+
+  /** A failed message once more, under the id that it had. Errors: user_not_found when there is none. */
+  async again(messageId: MessageId): Promise<Result<void>> {
+    const row = await this.#failed(messageId);
+    const content = row?.body.type === 'content' ? decodeContent(row.body.content) : undefined;
+    if (content?.ok !== true) return reject('user_not_found', 'message');
+    const batch = new Batch();
+    const key = keyOf(this.#ownKey(messageId, false));
+    batch.writes.push({ op: 'message.state', key, state: { state: 'sending' } }, this.waiting(content.value));
+    await this.#cell.store(batch);
+    await this.pump();
+    return ok(undefined);
+  }
+
+  async discard(messageId: MessageId): Promise<void> {
+    if ((await this.#failed(messageId)) === undefined) return;
+    const batch = new Batch();
+    batch.writes.push({ op: 'message.discard', key: keyOf(this.#ownKey(messageId, false)) });
+    await this.#cell.store(batch);
+  }
+
+  async #failed(messageId: MessageId): Promise<MessageRow | undefined> {
+    const row = await this.#ctx.store.read.message(keyOf(this.#ownKey(messageId, false)));
+    return row?.state?.state === 'failed' ? row : undefined;
+  }
+
+  /** For a message that goes out as soon as the conversation has begun. */
+  waiting(content: MessageContent): ClientWrite {
+    return { op: 'outgoing.put', item: this.#rowOf(content) };
+  }
+
+  #rowOf(content: MessageContent): OutgoingRow {
+    const { id: conversationId } = this.#cell;
+    const intent = { type: 'message', content: encodeContent(content) } as const;
+    return { id: content.message_id, conversationId, intent, createdAt: this.#ctx.clock.now(), attempts: 0 };
+  }
+
+  #ownKey(messageId: MessageId, sending: boolean) {
+    const { user, deviceId: sender } = this.#ctx.self;
+    const state = sending ? { state: { state: 'sending' } as const } : {};
+    return { conversationId: this.#cell.id, sender, messageId, user, ...state };
+  }
+
+  /** Sends what may be sent now. */
+  async pump(): Promise<void> {
+    for (let row = this.#next(); row !== undefined; row = this.#next()) {
+      if (!this.#maySeal()) return;
+      const sealed = row.sealed?.epoch === this.#cell.group?.epoch ? row.sealed : await this.#sealNow(row);
+      if (sealed === undefined) return;
+      this.#submit(row.id, sealed);
+    }
+  }
+
+  /** The first that is not under way, as long as there is room. */
+  #next(): OutgoingRow | undefined {
+    if (!this.#ctx.session.isReady || this.#unanswered.size >= this.#ctx.policy.messagesInFlightMax) return undefined;
+    return this.#cell.outgoing.find((row) => row.intent.type === 'message' && !this.#cell.underWay.has(row.id));
+  }
+
+  /** Whether a message of the present epoch can be taken by the hub; if not, sees to it that it soon can. */
+  #maySeal(): boolean {
+    const { group, isOpen, closedEpoch, wornEpoch, heldUntil } = this.#cell;
+    if (!isOpen || group === undefined || !this.#ctx.session.isReady) return false;
+    if (group.epoch === 0) return false; // its first commit is under way
+    const now = this.#ctx.clock.now();
+    if (now < heldUntil) {
+      this.#held.set(heldUntil - now, () => this.#port.run(() => this.pump()));
+      return false;
+    }
+    if (group.epoch <= closedEpoch) {
+      this.#port.behind();
+      return false;
+    }
+    const worn = group.epoch <= wornEpoch || group.messagesInEpoch >= LEVELS[group.settings.level].epochMessagesMax;
+    if (!worn && !group.hasProposals) return true;
+    this.#port.commitFirst(group.epoch);
+    return false;
+  }
+
+  async #sealNow(row: OutgoingRow): Promise<Sealed | undefined> {
+    const batch = new Batch();
+    const sealed = await this.#seal(row, batch);
+    await this.#cell.store(batch);
+    return sealed;
+  }
+
+  /** A key is spent: what it sealed is stored before it leaves, so that it never seals anything else. */
+  async #seal(row: OutgoingRow, batch: Batch): Promise<Sealed | undefined> {
+    const { group, row: conversation, id } = this.#cell;
+    const content = row.intent.type === 'message' ? decodeContent(row.intent.content) : undefined;
+    if (group === undefined || conversation === undefined || content?.ok !== true) return undefined;
+    const data = { label: conversation.label, conversation: id, messageId: row.id };
+    const bytes = await group.encrypt(content.value, data);
+    if (!bytes.ok) {
+      this.#fail(row.id, problemOfError(bytes.error.code), batch);
+      return undefined;
+    }
+    batch.groupChanged('ratchets');
+    const sealed = { epoch: group.epoch, bytes: bytes.value };
+    batch.writes.push({ op: 'outgoing.put', item: { ...row, attempts: row.attempts + 1, sealed } });
+    return sealed;
+  }
+
+  #submit(id: MessageId, { epoch, bytes: body }: Sealed): void {
+    this.#cell.underWay.add(id);
+    this.#unanswered.add(id);
+    const { id: conversation } = this.#cell;
+    this.#ctx.session.ask('message_send', { conversation, body }, (answer) => this.#answered(id, epoch, answer));
+  }
+
+  #answered(id: MessageId, epoch: number, answer: Acknowledgment): void {
+    this.#unanswered.delete(id);
+    if (answer.ok) {
+      this.acknowledged(answer.value);
+      return;
+    }
+    const { fate, code, retryAfterMilliseconds } = answer.error;
+    if (fate === 'refused') this.#port.run(() => this.#refused(id, epoch, code, retryAfterMilliseconds));
+    else this.#port.run(() => this.#unheard(id));
+  }
+
+  /** Nothing is known of it: the same bytes again, as soon as they can go. */
+  async #unheard(id: MessageId): Promise<void> {
+    this.#cell.underWay.delete(id);
+    await this.pump();
+  }
+
+  /** An acknowledgment, as an answer or later by itself. */
+  acknowledged({ message_id: id, state, seq, hash, stored_at: storedAt, code }: NorcCBody<'message_ack'>): void {
+    if (state === 'refused') this.#port.run(() => this.#refusedLater(id, errorNameOf(code ?? 0) ?? 'internal'));
+    else if (state === 'queued') this.#port.run(() => this.#queued(id));
+    else if (seq !== undefined) this.#port.run(() => this.#ordered(id, seq, hash, storedAt));
+  }
+
+  async #queued(messageId: MessageId): Promise<void> {
+    this.#waits = 0;
+    const batch = new Batch();
+    const key = this.#ownKey(messageId, false);
+    batch.writes.push({ op: 'message.state', key: keyOf(key), state: { state: 'accepted' } });
+    await this.#cell.store(batch);
+    await this.pump();
+  }
+
+  async #ordered(
+    messageId: MessageId,
+    seq: number,
+    hash: Uint8Array | undefined,
+    at: number | undefined,
+  ): Promise<void> {
+    this.#waits = 0;
+    if (seq > this.#cell.place.seq) {
+      const storedAt: { readonly storedAt?: Instant } = at === undefined ? {} : { storedAt: instant(at) };
+      this.#cell.ordered.set(seq, { messageId, ...(hash === undefined ? {} : { hash }), ...storedAt });
+      this.#port.ordered();
+    }
+    await this.pump();
+  }
+
+  async #refusedLater(id: MessageId, code: ErrorName): Promise<void> {
+    const row = this.#cell.outgoing.find((item) => item.id === id && item.intent.type === 'message');
+    if (row?.sealed !== undefined) await this.#refused(id, row.sealed.epoch, code, undefined);
+  }
+
+  async #refused(id: MessageId, epoch: number, code: ErrorName, retryAfter: number | undefined): Promise<void> {
+    const { cell, ctx } = { cell: this.#cell, ctx: this.#ctx };
+    cell.underWay.delete(id);
+    if (!cell.outgoing.some((row) => row.id === id)) return; // the log has shown it meanwhile
+    switch (dispositionOf(code)) {
+      case 'reseal':
+        cell.closedEpoch = Math.max(cell.closedEpoch, epoch);
+        break;
+      case 'rekey':
+        cell.wornEpoch = Math.max(cell.wornEpoch, epoch);
+        break;
+      case 'wait':
+        cell.heldUntil = instant(ctx.clock.now() + (retryAfter ?? retryDelayMilliseconds(this.#waits, ctx.random)));
+        this.#waits += 1;
+        break;
+      case 'refused': {
+        const batch = new Batch();
+        this.#fail(id, problemOfError(code), batch);
+        if (code === 'conversation_frozen') this.#pause(batch);
+        await cell.store(batch);
+      }
+    }
+    await this.pump();
+  }
+
+  #pause(batch: Batch): void {
+    const details = detailsIn(this.#cell, batch);
+    if (details === undefined || details.standing !== 'open') return;
+    batch.writes.push({ op: 'conversation.put', conversation: { ...details, standing: 'paused' } });
+  }
+
+  /** It stays with its words, so that it can be sent again or thrown away. */
+  #fail(messageId: MessageId, problem: Problem, batch: Batch): void {
+    const key = keyOf(this.#ownKey(messageId, false));
+    batch.writes.push({ op: 'message.state', key, state: { state: 'failed', problem } });
+    batch.writes.push({ op: 'outgoing.delete', id: messageId });
+  }
+
+  /** This device is no member any more. */
+  removed(batch: Batch): void {
+    for (const row of this.#cell.outgoing) {
+      if (row.intent.type === 'message') this.#fail(row.id, { cause: 'conversation.left' }, batch);
+    }
+  }
+}
+
+/** Whether the sender's own timeline shows it before it has its place. */
+function isShown({ kind }: MessageContent): boolean {
+  return kind === 'text' || kind === 'file' || kind === 'reaction' || kind === 'edit' || kind === 'delete';
+}
+
+function keyOf({ conversationId, sender, messageId }: MessageKey): MessageKey {
+  return { conversationId, sender, messageId };
+}

@@ -1,0 +1,238 @@
+import type { Member, MlsGroup, Received } from '@norc/mls';
+import type { Domain, UserAddress } from '@norc/protocol/base';
+import type { LogEntry } from '@norc/protocol/norc-f';
+import type { ConversationDetails } from '../store/rows.ts';
+import type { Notice } from '../timeline/notices.ts';
+import type { Batch } from './batch.ts';
+import type { Cell } from './cell.ts';
+import type { CommitDriver } from './commit-driver.ts';
+import type { EngineContext } from './context.ts';
+import { mayOpenLater } from './dispositions.ts';
+import { addProblem, detailsIn, isWhatItSays, type LogHooks, type Taken } from './take-message.ts';
+
+export interface CommitSurroundings {
+  readonly driver: CommitDriver;
+  readonly hooks: LogHooks;
+  /** As the server says; the group itself names the hub too. */
+  readonly hub: Domain;
+}
+
+/** What a commit changed, whoever made it. */
+interface Change {
+  readonly before: readonly Member[];
+  readonly added: readonly Member[];
+  readonly removed: readonly Member[];
+  /** What it means to this device. */
+  readonly self: 'stays' | 'joins' | 'leaves';
+}
+
+/** A commit entry, its place in the log verified. */
+export async function takeCommit(
+  ctx: EngineContext,
+  cell: Cell,
+  entry: LogEntry,
+  batch: Batch,
+  around: CommitSurroundings,
+): Promise<Taken> {
+  const { group } = cell;
+  if (!isWhatItSays(cell, entry)) return addProblem(cell, entry, batch, { cause: 'key.tampered' });
+  const before = group === undefined ? [] : group.members;
+  // Ours is adopted only when the log shows it; any other one of its epoch has won, and ours is erased.
+  const own = await around.driver.commitOrdered(entry, batch);
+  if (own !== undefined) {
+    describe(cell, entry, batch, around, { ...own, before, self: 'stays' });
+    if (own.added.length > 0) batch.after.push(around.hooks.welcomed);
+    return 'taken';
+  }
+  if (group === undefined || !group.active) return await join(ctx, cell, entry, batch, around);
+  if (entry.sender === ctx.self.deviceId) return lost(ctx, cell, entry, batch);
+  const received = await group.receive(entry.body);
+  if (!received.ok && mayOpenLater(received.error.code)) return 'blocked';
+  // The commit that began its epoch was refused here: said then, and not again.
+  if (!received.ok && received.error.code === 'log_gap') return addWaiting(cell, entry, batch);
+  if (!received.ok || received.value.kind !== 'commit') return refuse(ctx, cell, entry, batch);
+  batch.groupChanged('whole');
+  return followed(cell, entry, batch, around, before, received.value);
+}
+
+function addWaiting(cell: Cell, entry: LogEntry, batch: Batch): Taken {
+  return addProblem(cell, entry, batch, { cause: 'key.waiting', user: entry.senderUser, count: 1 });
+}
+
+function followed(
+  cell: Cell,
+  entry: LogEntry,
+  batch: Batch,
+  around: CommitSurroundings,
+  before: readonly Member[],
+  commit: Extract<Received, { kind: 'commit' }>,
+): Taken {
+  const { deviceId: sender, user: senderUser } = commit.sender.identity;
+  const { added, removed, selfRemoved } = commit;
+  const self = selfRemoved ? 'leaves' : 'stays';
+  describe(cell, { ...entry, sender, senderUser }, batch, around, { before, added, removed, self });
+  if (selfRemoved) around.driver.removed(batch);
+  return 'taken';
+}
+
+/** This device is invited. Blocked while somebody's organisation cannot be asked about. */
+async function join(
+  ctx: EngineContext,
+  cell: Cell,
+  entry: LogEntry,
+  batch: Batch,
+  around: CommitSurroundings,
+): Promise<Taken> {
+  if (entry.welcome.length === 0) return unreadable(cell, entry, batch);
+  const refs = ctx.mls.welcomeRefs(entry.welcome);
+  const own = refs.ok ? await ownPackage(ctx, refs.value) : undefined;
+  if (own === undefined) return refuseJoin(ctx, cell, entry, batch);
+  const joined = await ctx.mls.join({ welcome: entry.welcome, secret: own.privatePackage, identity: ctx.identity });
+  if (!joined.ok && mayOpenLater(joined.error.code)) return 'blocked';
+  if (!joined.ok || !fits(cell, entry, around.hub, joined.value)) return refuseJoin(ctx, cell, entry, batch);
+  cell.group = joined.value;
+  batch.groupChanged('whole');
+  batch.writes.push({ op: 'keyPackage.use', ref: own.ref, usedAt: ctx.clock.now() });
+  batch.after.push(around.hooks.joined);
+  const isSelf = ({ identity }: Member) => identity.deviceId === ctx.self.deviceId;
+  const before = joined.value.members.filter((member) => !isSelf(member));
+  const added = joined.value.members.filter(isSelf);
+  describe(cell, entry, batch, around, { before, added, removed: [], self: 'joins' });
+  return 'taken';
+}
+
+async function ownPackage(ctx: EngineContext, refs: readonly Uint8Array[]) {
+  for (const ref of refs) {
+    const own = await ctx.store.read.keyPackage(ref);
+    if (own !== undefined) return own;
+  }
+  return undefined;
+}
+
+/** The group is the one that the log is about, and whoever invited is in it. */
+function fits(cell: Cell, entry: LogEntry, hub: Domain, group: MlsGroup): boolean {
+  const inviter = group.members.find(({ identity }) => identity.deviceId === entry.sender);
+  return (
+    group.conversation === cell.id &&
+    group.epoch === entry.epoch + 1 &&
+    group.settings.hub === hub &&
+    inviter?.identity.user === entry.senderUser
+  );
+}
+
+/** Of a former life in this conversation, or of one that could not be joined. */
+function unreadable(cell: Cell, entry: LogEntry, batch: Batch): Taken {
+  return cell.row === undefined ? 'taken' : addProblem(cell, entry, batch, { cause: 'key.before_join' });
+}
+
+function refuseJoin(ctx: EngineContext, cell: Cell, entry: LogEntry, batch: Batch): Taken {
+  warn(ctx, cell, entry);
+  return unreadable(cell, entry, batch);
+}
+
+/** A member that its organisation did not certify, or a commit that does not verify: refused loudly [C-31]. */
+function refuse(ctx: EngineContext, cell: Cell, entry: LogEntry, batch: Batch): Taken {
+  warn(ctx, cell, entry);
+  const details = detailsIn(cell, batch);
+  // The others went on without us: what follows cannot be opened, and nothing may be sent into it.
+  if (details !== undefined)
+    batch.writes.push({ op: 'conversation.put', conversation: { ...details, standing: 'paused' } });
+  return addProblem(cell, entry, batch, { cause: 'key.sender_unapproved', user: entry.senderUser });
+}
+
+function warn(ctx: EngineContext, cell: Cell, { senderUser: user }: LogEntry): void {
+  const problem = { cause: 'key.sender_unapproved', user } as const;
+  ctx.emit({ type: 'warning', warning: 'group_refused', problem, conversationId: cell.id });
+}
+
+/** A commit of this device that this device does not know: its store is older than its deeds. */
+function lost(ctx: EngineContext, cell: Cell, entry: LogEntry, batch: Batch): Taken {
+  const problem = { cause: 'device.storage_lost' } as const;
+  ctx.emit({ type: 'warning', warning: 'group_refused', problem, conversationId: cell.id });
+  const details = detailsIn(cell, batch);
+  if (details !== undefined)
+    batch.writes.push({ op: 'conversation.put', conversation: { ...details, standing: 'paused' } });
+  return addProblem(cell, entry, batch, problem);
+}
+
+// ---- what people see of it ----
+
+function describe(cell: Cell, entry: LogEntry, batch: Batch, around: CommitSurroundings, change: Change): void {
+  const { group } = cell;
+  if (group === undefined) return;
+  // The group of a device that was removed stays as it was.
+  const gone = new Set(change.removed.map(({ identity }) => identity.deviceId));
+  const members = group.members.filter(({ identity }) => !gone.has(identity.deviceId));
+  const known = detailsIn(cell, batch);
+  const conversation = detailsAfter(cell, entry, known, group, members, change.self);
+  batch.writes.push({ op: 'conversation.put', conversation });
+  const notices = entry.epoch === 0 ? [created(entry)] : noticesOf(entry, members, change);
+  if (notices.length > 0) batch.writes.push(noticesWrite(cell, entry, notices));
+  batch.after.push(around.hooks.membersChanged);
+}
+
+function detailsAfter(
+  cell: Cell,
+  entry: LogEntry,
+  known: ConversationDetails | undefined,
+  group: MlsGroup,
+  members: readonly Member[],
+  self: Change['self'],
+): ConversationDetails {
+  const participants = [...usersOf(members)].sort();
+  const title = known?.title;
+  const hasLeft = self === 'leaves' || (self === 'stays' && known?.standing === 'left');
+  return {
+    conversationId: cell.id,
+    kind: known?.kind === 'group' || participants.length > 2 || title !== undefined ? 'group' : 'direct',
+    ...(title === undefined ? {} : { title }),
+    participants,
+    hub: group.settings.hub,
+    label: known?.label ?? entry.label,
+    level: group.settings.level,
+    createdAt: known?.createdAt ?? entry.storedAt,
+    standing: hasLeft ? 'left' : 'open',
+  };
+}
+
+function created({ senderUser: by }: LogEntry): Notice {
+  return { notice: 'created', by };
+}
+
+function noticesOf(
+  { senderUser: by }: LogEntry,
+  after: readonly Member[],
+  { before, added, removed }: Change,
+): readonly Notice[] {
+  const wereIn = usersOf(before);
+  const areIn = usersOf(after);
+  const joined = [...usersOf(added)].filter((user) => !wereIn.has(user));
+  const left = [...usersOf(removed)].filter((user) => !areIn.has(user));
+  const notices: Notice[] = [];
+  if (joined.length > 0) notices.push({ notice: 'joined', users: joined, by });
+  if (left.length > 0) notices.push({ notice: 'removed', users: left, by });
+  for (const [user, count] of devicesPerUser(added)) {
+    if (!joined.includes(user)) notices.push({ notice: 'device_added', user, count });
+  }
+  for (const [user, count] of devicesPerUser(removed)) {
+    if (!left.includes(user)) notices.push({ notice: 'device_removed', user, count });
+  }
+  return notices;
+}
+
+function usersOf(members: readonly Member[]): Set<UserAddress> {
+  return new Set(members.map(({ identity }) => identity.user));
+}
+
+function devicesPerUser(members: readonly Member[]): ReadonlyMap<UserAddress, number> {
+  const counts = new Map<UserAddress, number>();
+  for (const { identity } of members) counts.set(identity.user, (counts.get(identity.user) ?? 0) + 1);
+  return counts;
+}
+
+function noticesWrite(cell: Cell, entry: LogEntry, notices: readonly Notice[]) {
+  const { sender, messageId, senderUser: user, seq, storedAt: sentAt } = entry;
+  const body = { type: 'notices', notices } as const;
+  const message = { conversationId: cell.id, sender, messageId, user, seq, sentAt, body };
+  return { op: 'message.add', message } as const;
+}

@@ -1,0 +1,3 @@
+export { MemoryDisk, openMemoryStore } from './memory.ts';
+export * from './port.ts';
+export { openSqliteStore, type SqliteStoreOptions } from './sqlite/store.ts';
