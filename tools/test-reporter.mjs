@@ -4,25 +4,37 @@ import { relative } from 'node:path';
 
 const SLOW_FILES_SHOWN = 5;
 
+/** What the run has shown so far. */
+class Tally {
+  seconds = new Map();
+  skipped = [];
+  summary;
+
+  take({ type, data }) {
+    if (type === 'test:pass' && data.skip !== undefined)
+      this.skipped.push(`${data.name}: ${data.skip === true ? '' : data.skip}`);
+    if (type !== 'test:summary') return;
+    if (data.file === undefined) this.summary = data;
+    else this.seconds.set(data.file, data.duration_ms / 1000);
+  }
+}
+
 export default async function* report(source) {
-  const seconds = new Map();
-  const skipped = [];
-  let summary;
-  for await (const { type, data } of source) {
+  const tally = new Tally();
+  for await (const event of source) {
+    tally.take(event);
+    const { type, data } = event;
     if (type === 'test:fail' && data.details?.error?.failureType !== 'subtestsFailed') yield failure(data);
     if (type === 'test:stderr' || type === 'test:stdout') yield data.message;
-    if (type === 'test:pass' && data.skip !== undefined) skipped.push(`${data.name}: ${data.skip === true ? '' : data.skip}`);
-    if (type === 'test:summary' && data.file !== undefined) seconds.set(data.file, data.duration_ms / 1000);
-    if (type === 'test:summary' && data.file === undefined) summary = data;
   }
-  const slow = [...seconds].sort((a, b) => b[1] - a[1]).slice(0, SLOW_FILES_SHOWN);
+  const slow = [...tally.seconds].sort((a, b) => b[1] - a[1]).slice(0, SLOW_FILES_SHOWN);
   yield `slowest: ${slow.map(([file, time]) => `${relative(process.cwd(), file)} ${time.toFixed(1)} s`).join(', ')}\n`;
-  for (const name of skipped) yield `skipped: ${name}\n`;
-  if (process.env.NORC_STRICT === '1' && skipped.length > 0) {
+  for (const name of tally.skipped) yield `skipped: ${name}\n`;
+  if (process.env.NORC_STRICT === '1' && tally.skipped.length > 0) {
     process.exitCode = 1;
     yield 'Strict mode: a skipped test is a failure.\n';
   }
-  if (summary !== undefined) yield closingLines(summary);
+  if (tally.summary !== undefined) yield closingLines(tally.summary);
 }
 
 function failure(data) {

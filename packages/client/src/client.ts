@@ -147,6 +147,11 @@ export class NorcClient {
     });
   }
 
+  /** Once ready: resolves when people can reach this device while it is away. */
+  reachable(): Promise<void> {
+    return this.#engine.published;
+  }
+
   get status(): SessionStatus {
     return this.#session.status;
   }
@@ -158,6 +163,7 @@ export class NorcClient {
 
   /** Finishes what was begun, and ends. */
   async close(): Promise<void> {
+    this.#engine.flush();
     this.#session.stop();
     await this.#engine.close();
     if (this.#options.closeStore === true) await this.#options.store.close();

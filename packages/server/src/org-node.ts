@@ -90,7 +90,10 @@ export class OrgNode {
       void parts.trust.poll().catch(onFault);
     });
     const node = new OrgNode({ identity, store, audit, ...parts, stopPolling });
-    await audit.commit([], [{ type: 'server_started', actor: 'system:server', subject: `org:${identity.domain}`, outcome: 'ok' }]);
+    await audit.commit(
+      [],
+      [{ type: 'server_started', actor: 'system:server', subject: `org:${identity.domain}`, outcome: 'ok' }],
+    );
     void parts.trust.poll().catch(onFault);
     for (const peer of await store.read.outboxPeers()) parts.links.wake(peer);
     for (const peer of parts.trust.peers()) parts.links.wake(peer);
@@ -104,7 +107,10 @@ export class OrgNode {
     this.links.stop();
     this.delivery.flush();
     await this.audit.flush();
-    await this.audit.commit([], [{ type: 'server_stopped', actor: 'system:server', subject: `org:${this.identity.domain}`, outcome: 'ok' }]);
+    await this.audit.commit(
+      [],
+      [{ type: 'server_stopped', actor: 'system:server', subject: `org:${this.identity.domain}`, outcome: 'ok' }],
+    );
     await this.store.close();
   }
 }
@@ -142,7 +148,13 @@ function buildServices(world: World): Pick<OrgNode, 'directory' | 'delivery' | '
     sendDelivered: (peer, updates) => links().sendDelivered(peer, updates),
     onMisbehavior: (hub, code, detail) => {
       log.warn('relay_refused', { hub, code, detail });
-      audit.note({ type: 'relay_refused', actor: `org:${hub}`, subject: `org:${domain}`, outcome: 'refused', detail: { code } });
+      audit.note({
+        type: 'relay_refused',
+        actor: `org:${hub}`,
+        subject: `org:${domain}`,
+        outcome: 'refused',
+        detail: { code },
+      });
     },
   });
   late.trust = new TrustService({
@@ -152,7 +164,14 @@ function buildServices(world: World): Pick<OrgNode, 'directory' | 'delivery' | '
     send: (peer, type, document) => void links().sendTrust(peer, type, document).catch(onFault),
     ask: (peer, type, document) => links().askTrust(peer, type, document),
   });
-  const requests = new FederationRequests({ domain, clock, directory, delivery, trust: late.trust, rate: world.peerRate });
+  const requests = new FederationRequests({
+    domain,
+    clock,
+    directory,
+    delivery,
+    trust: late.trust,
+    rate: world.peerRate,
+  });
   late.links = new LinksService({
     ...{ store, delivery, requests, timers, onFault, refer, trust: late.trust, transport: world.transport },
     identity: { domain, signer, certificate, versions: linkVersions(versions), crypto, random, clock },
@@ -249,7 +268,11 @@ async function keyPackageFacts(views: GroupViews, domain: Domain, keyPackage: Ui
   return ok({ deviceId: identity.deviceId, user: identity.user, notAfter, lastResort });
 }
 
-async function proveDomain({ resolver, clock, isStatic, log }: World, domain: Domain, rootKey: Uint8Array): Promise<DomainProof> {
+async function proveDomain(
+  { resolver, clock, isStatic, log }: World,
+  domain: Domain,
+  rootKey: Uint8Array,
+): Promise<DomainProof | undefined> {
   const at = clock.now();
   const proof = (method: DomainProof['method'], line: string): DomainProof => ({
     ...{ kind: 'domain_proof', method, at },
@@ -262,7 +285,8 @@ async function proveDomain({ resolver, clock, isStatic, log }: World, domain: Do
     const online = findDomainProof(file?.split('\n') ?? [], rootKey);
     if (online.ok) return proof('https', online.value);
   } catch (error) {
-    log.fault('domain_proof', error); // not to be had now: no proof, and the exchange says so
+    log.fault('domain_proof', error); // a passing fault: the exchange asks again
+    return undefined;
   }
   return { kind: 'domain_proof', method: 'dns', found: undefined, at };
 }
@@ -280,7 +304,9 @@ function versionList(texts: readonly string[]): VersionList {
 
 /** Servers talk in hybrid versions only: 1.1 and 1.0 are for a device's registration. */
 function linkVersions(versions: VersionList): VersionList {
-  return versionList(versions.map(({ major, minor }) => `${major}.${minor}`).filter((text) => text !== '1.1' && text !== '1.0'));
+  return versionList(
+    versions.map(({ major, minor }) => `${major}.${minor}`).filter((text) => text !== '1.1' && text !== '1.0'),
+  );
 }
 
 /** Made once per organisation and kept in its database: without it no pseudonym leads back to a person. */

@@ -8,7 +8,19 @@ import { readDeviceTls, type ServerConfig } from './config/index.ts';
 import { openOrganisation, organisationPaths } from './identity/organisation.ts';
 import { type NodeLog, OrgNode } from './org-node.ts';
 import { openSqliteStore } from './storage/sqlite/store.ts';
-import { combineResolvers, createH2LinkTransport, type DeviceSocket, type DeviceSocketHandler, DnsResolver, LINK_ALPN, type LinkListener, listenDevices, type Resolver, StaticResolver, systemTimers } from './transport/index.ts';
+import {
+  combineResolvers,
+  createH2LinkTransport,
+  type DeviceSocket,
+  type DeviceSocketHandler,
+  DnsResolver,
+  LINK_ALPN,
+  type LinkListener,
+  listenDevices,
+  type Resolver,
+  StaticResolver,
+  systemTimers,
+} from './transport/index.ts';
 
 export const SERVER_VERSION = '0.1.0';
 const MINUTE_MS = 60_000;
@@ -26,7 +38,11 @@ export interface ServerOptions {
 export interface RunningServer {
   readonly deviceAddress: { readonly host: string; readonly port: number; readonly tls: boolean };
   readonly federationAddress: { readonly host: string; readonly port: number } | undefined;
-  readonly organisations: readonly { readonly domain: Domain; readonly folder: string; readonly rootFingerprint: Uint8Array }[];
+  readonly organisations: readonly {
+    readonly domain: Domain;
+    readonly folder: string;
+    readonly rootFingerprint: Uint8Array;
+  }[];
   /** The organisations that live here, for tests and measurement. */
   readonly nodes: ReadonlyMap<Domain, OrgNode>;
   /** Drains and closes everything; may be called twice. */
@@ -63,7 +79,9 @@ async function start(
     closers.push(() => node.stop());
   }
   const tls = await readDeviceTls(config);
-  const devices = await listenDevices(deviceListenerOptions(config, tls, log), (socket) => deviceHandler(nodes, socket));
+  const devices = await listenDevices(deviceListenerOptions(config, tls, log), (socket) =>
+    deviceHandler(nodes, socket),
+  );
   closers.push(() => devices.close());
   const links = config.federation.enabled ? await listenLinks(config, nodes, log) : undefined;
   if (links !== undefined) closers.push(() => links.close());
@@ -107,7 +125,11 @@ async function startOrganisation(options: ServerOptions, domain: Domain): Promis
       ...{ identity, store, log, versions, clock, random: nodeRandom, timers: systemTimers },
       resolver: resolverOf(config),
       isStatic: (peer) => config.federation.peers.some((one) => one.domain === peer && one.trustTxt.length > 0),
-      transport: createH2LinkTransport({ identity: identity.tls, alpn: alpnOf(versions), onFault: (fault) => log.fault('link', fault) }),
+      transport: createH2LinkTransport({
+        identity: identity.tls,
+        alpn: alpnOf(versions),
+        onFault: (fault) => log.fault('link', fault),
+      }),
       policy: defaultPolicy(),
       messageRate: perMinute(config.limits.messagesPerMinute, config.limits.messagesBurst),
       peerRate: perMinute(config.limits.peerMessagesPerMinute, config.limits.peerMessagesPerMinute),
@@ -118,7 +140,11 @@ async function startOrganisation(options: ServerOptions, domain: Domain): Promis
   }
 }
 
-function deviceListenerOptions(config: ServerConfig, tls: { readonly key: string; readonly cert: string } | undefined, log: NodeLog) {
+function deviceListenerOptions(
+  config: ServerConfig,
+  tls: { readonly key: string; readonly cert: string } | undefined,
+  log: NodeLog,
+) {
   const { host, port, allowPlainNonLoopback, allowedOrigins } = config.listen;
   const { deviceConnectionsMax, deviceConnectionsPerSourceMax, deviceBufferedBytesMax } = config.limits;
   return {
@@ -142,7 +168,11 @@ function deviceHandler(nodes: ReadonlyMap<Domain, OrgNode>, socket: DeviceSocket
   return { message: () => undefined, closed: () => undefined };
 }
 
-async function listenLinks(config: ServerConfig, nodes: ReadonlyMap<Domain, OrgNode>, log: NodeLog): Promise<LinkListener> {
+async function listenLinks(
+  config: ServerConfig,
+  nodes: ReadonlyMap<Domain, OrgNode>,
+  log: NodeLog,
+): Promise<LinkListener> {
   const first = [...nodes.values()][0];
   if (first === undefined) throw new RangeError('a server has an organisation');
   const find = (name: string | undefined) => [...nodes].find(([domain]) => domain === name)?.[1];
@@ -150,16 +180,24 @@ async function listenLinks(config: ServerConfig, nodes: ReadonlyMap<Domain, OrgN
     identity: first.identity.tls,
     identityFor: (serverName) => find(serverName)?.identity.tls,
     alpn: alpnOf(config.protocol.versions),
-    limits: { connectionsMax: config.limits.peerConnectionsMax, connectionsPerSourceMax: config.limits.peerConnectionsPerSourceMax },
+    limits: {
+      connectionsMax: config.limits.peerConnectionsMax,
+      connectionsPerSourceMax: config.limits.peerConnectionsPerSourceMax,
+    },
     onFault: (fault) => log.fault('link', fault),
   });
   const { host, port } = config.federation;
-  return await transport.listen({ host, port }, (connection) => (find(connection.serverName) ?? first).links.accept(connection));
+  return await transport.listen({ host, port }, (connection) =>
+    (find(connection.serverName) ?? first).links.accept(connection),
+  );
 }
 
 function resolverOf(config: ServerConfig): Resolver {
   const known = new StaticResolver(config.federation.peers);
-  const dns = new DnsResolver({ random: nodeRandom, ...(config.federation.dnsServers.length === 0 ? {} : { servers: config.federation.dnsServers }) });
+  const dns = new DnsResolver({
+    random: nodeRandom,
+    ...(config.federation.dnsServers.length === 0 ? {} : { servers: config.federation.dnsServers }),
+  });
   return combineResolvers(known, dns);
 }
 
@@ -171,4 +209,3 @@ function alpnOf(versions: readonly string[]): readonly string[] {
 function perMinute(count: number, burst: number): RatePolicy {
   return { count, perMilliseconds: MINUTE_MS, burst };
 }
-

@@ -33,7 +33,10 @@ export interface AuthenticatedDevice {
 export interface Directory {
   addUser(user: UserAddress, actor: string): Promise<Result<{ readonly added: boolean }>>;
   /** The secret goes into the enrolment code and is kept only as a hash. */
-  createEnrolment(user: UserAddress, actor: string): Promise<Result<{ readonly secret: Uint8Array; readonly expiresAt: Instant }>>;
+  createEnrolment(
+    user: UserAddress,
+    actor: string,
+  ): Promise<Result<{ readonly secret: Uint8Array; readonly expiresAt: Instant }>>;
   register(request: RegistrationRequest): Promise<Result<RegisteredDevice>>;
   device(deviceId: DeviceId): Promise<DeviceRow | undefined>;
   devicesOf(user: UserAddress): Promise<readonly DeviceRow[]>;
@@ -76,7 +79,10 @@ export interface Delivery {
   create(sender: AuthenticatedDevice, request: CreateRequest): Promise<Result<SubmitOutcome>>;
   submit(sender: AuthenticatedDevice, submission: LocalSubmission): Promise<Result<SubmitOutcome>>;
   /** From a follower's server; the link already proved who it is. */
-  submitFrom(peer: Domain, item: NorcFBody<'message_submit'>['items'][number]): Promise<NorcFBody<'submit_result'>['items'][number]>;
+  submitFrom(
+    peer: Domain,
+    item: NorcFBody<'message_submit'>['items'][number],
+  ): Promise<NorcFBody<'submit_result'>['items'][number]>;
   /** From the hub's server. Resolves when the entries are durable here. */
   acceptRelay(peer: Domain, relay: NorcFBody<'message_relay'>): Promise<Result<{ readonly seq: number }>>;
   acceptAnnounce(peer: Domain, announce: NorcFBody<'conversation_announce'>): Promise<Result<{ readonly seq: number }>>;
@@ -91,11 +97,20 @@ export interface Delivery {
   relayRefused(peer: Domain, conversation: ConversationId): void;
   /** The hub's answer to what the outbox sent. */
   submissionResolved(peer: Domain, results: NorcFBody<'submit_result'>['items']): Promise<void>;
-  cursors(device: AuthenticatedDevice, cursors: readonly { readonly conversation: ConversationId; readonly seq: number }[]): void;
+  cursors(
+    device: AuthenticatedDevice,
+    cursors: readonly { readonly conversation: ConversationId; readonly seq: number }[],
+  ): void;
   /** Conversations in which something is, or may come, for the device; `headSeq`: the last entry that is for it. */
   memberships(device: AuthenticatedDevice): Promise<readonly Membership[]>;
   /** Entries for one device after `after`, Welcome only where it is for this device. */
-  entriesFor(device: AuthenticatedDevice, conversation: ConversationId, after: number, limit: number, bytesMax: number): Promise<Result<ConversationEntries>>;
+  entriesFor(
+    device: AuthenticatedDevice,
+    conversation: ConversationId,
+    after: number,
+    limit: number,
+    bytesMax: number,
+  ): Promise<Result<ConversationEntries>>;
   deliveredIn(
     conversation: ConversationId,
   ): Promise<readonly { readonly conversation: ConversationId; readonly user: UserAddress; readonly seq: number }[]>;
@@ -132,7 +147,13 @@ export interface LocalSubmission {
 }
 
 /** `queued`: in our outbox towards the hub. `sent`: ordered. */
-export type SubmitOutcome = { readonly state: 'queued' } | { readonly state: 'sent'; readonly seq: number };
+export type SubmitOutcome = { readonly state: 'queued' } | ({ readonly state: 'sent' } & OrderedPlace);
+
+/** Where an entry stands in the log. With `proof`, what its sender needs to check the log's hash chain without getting it back. */
+export interface OrderedPlace {
+  readonly seq: number;
+  readonly proof?: { readonly hash: Uint8Array; readonly storedAt: Instant };
+}
 
 export interface ConversationEntries {
   readonly conversation: ConversationId;
@@ -146,7 +167,11 @@ export interface DeliveryEar {
   /** The log of a conversation of this device has grown to `headSeq`; or it has just become a member. */
   grown(conversation: ConversationId, headSeq: number): void;
   /** What became of this device's own queued submission. */
-  resolved(conversation: ConversationId, messageId: MessageId, outcome: { readonly seq: number } | { readonly refused: Reject }): void;
+  resolved(
+    conversation: ConversationId,
+    messageId: MessageId,
+    outcome: OrderedPlace | { readonly refused: Reject },
+  ): void;
   delivered(conversation: ConversationId, user: UserAddress, seq: number): void;
 }
 
@@ -162,12 +187,18 @@ export interface Trust {
   /** The root key to check credentials of `domain` against: our own, or the one that trust pinned. */
   rootKey(domain: Domain): Uint8Array | undefined;
   /** The certificate that we issued about `domain`, for devices to verify themselves. */
-  certificateAbout(domain: Domain): { readonly document: Uint8Array; readonly issuerCertificate: Uint8Array } | undefined;
+  certificateAbout(
+    domain: Domain,
+  ): { readonly document: Uint8Array; readonly issuerCertificate: Uint8Array } | undefined;
   peers(): readonly Domain[];
   /** After a certificate came into force, or ended. */
   onChange(listener: (peer: Domain, change: 'granted' | 'ended') => void): void;
   /** A trust document from the link's control stream; the reply document, if any. */
-  receive(peer: Domain, type: number, document: Uint8Array): Promise<Result<{ readonly type: number; readonly document: Uint8Array } | undefined>>;
+  receive(
+    peer: Domain,
+    type: number,
+    document: Uint8Array,
+  ): Promise<Result<{ readonly type: number; readonly document: Uint8Array } | undefined>>;
 }
 
 /** What an officer sees of one partner. Times in milliseconds since 1970. */
@@ -239,7 +270,10 @@ export interface Audit {
    * Commits `writes` and the entries for `events` as one transaction, retrying when
    * another transaction appended first. Users in events are pseudonymised here.
    */
-  commit(writes: readonly StoreWrite[], events: readonly AuditEvent[]): Promise<{ readonly ok: true } | { readonly ok: false; readonly conflict: StoreWrite['op'] }>;
+  commit(
+    writes: readonly StoreWrite[],
+    events: readonly AuditEvent[],
+  ): Promise<{ readonly ok: true } | { readonly ok: false; readonly conflict: StoreWrite['op'] }>;
   /** For refusals that write nothing else; repeated ones are aggregated. */
   note(event: AuditEvent): void;
 }

@@ -92,5 +92,5 @@ export const DEFAULT_POLICY: EnginePolicy = {
   cursorBatchMilliseconds: 50,
   turnMilliseconds: 3_000,
   gapMilliseconds: 1_000,
-  hubMayPropose: true,
+  hubMayPropose: false,
 };

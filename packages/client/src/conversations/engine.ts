@@ -48,6 +48,7 @@ export class ConversationEngine {
   readonly #acks: CursorAcks;
   readonly #keys: KeyStock;
   #ownDevices: OwnDevices | undefined;
+  #published: Promise<void> = Promise.resolve();
   #closed = false;
 
   private constructor(ctx: EngineContext, content: ContentMaker) {
@@ -63,6 +64,16 @@ export class ConversationEngine {
     for (const { conversationId } of await ctx.store.read.conversations()) engine.conversation(conversationId);
     for (const { conversationId } of await ctx.store.read.outgoing()) engine.conversation(conversationId);
     return engine;
+  }
+
+  /** Resolves when the KeyPackages that the server lacked at the last `ready` are there. */
+  get published(): Promise<void> {
+    return this.#published;
+  }
+
+  /** Tells the server now what it would be told a moment later. */
+  flush(): void {
+    this.#acks.flush();
   }
 
   async close(): Promise<void> {
@@ -89,7 +100,7 @@ export class ConversationEngine {
   // ---- from the session ----
 
   ready({ keyStock }: Ready): void {
-    void this.#keys.check(keyStock);
+    this.#published = this.#keys.check(keyStock);
     this.#ctx.session.ask('device_list_request', {}, (answer) => {
       if (answer.ok) this.#devicesListed(answer.value);
     });

@@ -11,7 +11,7 @@ import {
 } from '../base/index.ts';
 
 /**
- * A device's commit, from the wish to its place in the log (spec/norc-c section 7).
+ * A device's commit, from the wish to its place in the log (spec/norc-c section 4).
  * Only the log says what became of it: an acknowledgment may be lost, but the log
  * shows either our own commit or another one of the same epoch. So the same bytes
  * are sent again until the log, or a refusal that is meant, has the answer.

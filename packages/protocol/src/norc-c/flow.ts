@@ -32,7 +32,7 @@ interface Progress {
 }
 
 /**
- * What to push to one device session next (spec/norc-c section 5). Conversations
+ * What to push to one device session next (spec/norc-c section 3). Conversations
  * take turns; one that is not acknowledged holds at most its part of the window, so
  * it never silences the others. At most one load per conversation is under way, so
  * entries leave in order. Deterministic; advances in place, since a device may be

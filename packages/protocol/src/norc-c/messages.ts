@@ -26,7 +26,7 @@ import {
 } from '../wire/index.ts';
 
 /**
- * Bodies of the messages between a device and its home server (spec/norc-c section 3),
+ * Bodies of the messages between a device and its home server (spec/norc-c section 1),
  * by the names of spec/registry/message-types.json. Times are milliseconds since 1970.
  */
 

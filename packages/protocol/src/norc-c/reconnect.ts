@@ -1,6 +1,6 @@
 import { type ErrorName, type Instant, isRetryable, LIMITS, nextRetry, type Random } from '../base/index.ts';
 
-/** How a device keeps its connection (spec/norc-c section 6). */
+/** How a device keeps its connection (spec/norc-c section 2). */
 export type Connection = Connecting | Online | Waiting | Stopped;
 
 /** An attempt is under way. `failures`: attempts in a row that came to nothing. */

@@ -1,7 +1,7 @@
 import { type MessageTypeName, ok, type Result, reject } from '../base/index.ts';
 import { NORC_C_MESSAGES, type NORC_C_SCHEMAS } from './messages.ts';
 
-/** Who may say what on a device session, when, and what answers it (spec/norc-c section 3). */
+/** Who may say what on a device session, when, and what answers it (spec/norc-c section 1). */
 
 export type NorcCType = keyof typeof NORC_C_SCHEMAS;
 

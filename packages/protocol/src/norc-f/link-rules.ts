@@ -4,7 +4,7 @@ import type { Priority } from './outbox.ts';
 
 /**
  * What may be said on a link, on which stream, and what answers it (spec/norc-f
- * section 6). Requests come from the dialer, replies go back on the same stream.
+ * section 1). Requests come from the dialer, replies go back on the same stream.
  */
 
 export type NorcFType = keyof typeof NORC_F_SCHEMAS;

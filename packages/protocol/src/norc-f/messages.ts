@@ -24,7 +24,7 @@ import {
   userAddress,
 } from '../wire/index.ts';
 
-/** Bodies of the messages between two organisations' servers (spec/norc-f section 3). */
+/** Bodies of the messages between two organisations' servers (spec/norc-f section 1). */
 
 const document = bytes(LIMITS.documentBytesMax);
 const ACKS_MAX = 256;

@@ -1,11 +1,27 @@
 import { nodeCrypto } from '@norc/crypto/node';
 import { encodeAuditLine } from '@norc/protocol/audit';
-import { type ConversationId, type DeviceId, type Domain, LEVELS, ok, parseConversationId, parseDeviceId, parseDomain, parseUserAddress, type Result, reject, toBase64Url, toHex, type TrustLevel, type UserAddress } from '@norc/protocol/base';
+import {
+  type ConversationId,
+  type DeviceId,
+  type Domain,
+  LEVELS,
+  ok,
+  parseConversationId,
+  parseDeviceId,
+  parseDomain,
+  parseUserAddress,
+  type Result,
+  reject,
+  type TrustLevel,
+  toBase64Url,
+  toHex,
+  type UserAddress,
+} from '@norc/protocol/base';
 import { fingerprintText, rootKeyFingerprint } from '@norc/protocol/crypto';
 import { encodeEnrolmentCode } from '@norc/protocol/norc-c';
 import type { OrgNode } from '../org-node.ts';
 import type { TrustSummary } from '../services.ts';
-import { AdminInputError, type AdminInput, type AdminRoute } from './router.ts';
+import { type AdminInput, AdminInputError, type AdminRoute } from './router.ts';
 
 const AUDIT_LINES_MAX = 500;
 const HEAD_BYTES = 48;
@@ -35,7 +51,9 @@ export function adminRoutes(context: AdminContext): readonly AdminRoute[] {
     get('/trust', async () => ok({ partners: node.trust.summaries().map(partnerView) })),
     post('/trust/request', async (input) => await requestTrust(node, input)),
     post('/trust/approve', async (input) => partner(await node.trust.approve(peerOf(input), ACTOR))),
-    post('/trust/decline', async (input) => partner(await node.trust.decline(peerOf(input), ACTOR, input.text('reason')))),
+    post('/trust/decline', async (input) =>
+      partner(await node.trust.decline(peerOf(input), ACTOR, input.text('reason'))),
+    ),
     post('/trust/revoke', async (input) => await node.trust.revoke(peerOf(input), ACTOR, input.text('reason'))),
     get('/audit', async (input) => ok(await auditLines(node, input))),
     get('/audit/certificates', async () => ok(auditCertificates(node))),
@@ -84,13 +102,23 @@ async function enrol({ node, deviceAddress }: AdminContext, user: UserAddress): 
   if (!made.ok) return made;
   const { host, port, tls } = deviceAddress();
   const server = { host: host === '0.0.0.0' || host === '::' ? node.identity.domain : host, port, tls };
-  const code = encodeEnrolmentCode(nodeCrypto, { user, server, secret: made.value.secret, rootFingerprint: node.identity.rootFingerprint });
+  const code = encodeEnrolmentCode(nodeCrypto, {
+    user,
+    server,
+    secret: made.value.secret,
+    rootFingerprint: node.identity.rootFingerprint,
+  });
   return ok({ code, expires_at: made.value.expiresAt });
 }
 
 async function devices(node: OrgNode, user: UserAddress): Promise<readonly object[]> {
   const rows = await node.directory.devicesOf(user);
-  return rows.map(({ deviceId, name, enrolledAt, revokedAt }) => ({ device_id: deviceId, name, enrolled_at: enrolledAt, revoked_at: revokedAt }));
+  return rows.map(({ deviceId, name, enrolledAt, revokedAt }) => ({
+    device_id: deviceId,
+    name,
+    enrolled_at: enrolledAt,
+    revoked_at: revokedAt,
+  }));
 }
 
 async function revokeDevice(node: OrgNode, input: AdminInput): Promise<Result<object>> {

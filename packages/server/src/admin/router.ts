@@ -1,5 +1,5 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { chmod, unlink } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { ERRORS, type Reject, type Result } from '@norc/protocol/base';
 
 const BODY_BYTES_MAX = 64 * 1024;
@@ -71,13 +71,15 @@ async function answer(
   try {
     const url = new URL(request.url ?? '/', 'http://admin');
     const route = routes.find((one) => one.path === url.pathname && one.method === request.method);
-    if (route === undefined) return send(response, 404, { error: { name: 'unsupported_type', detail: 'no such operation' } });
+    if (route === undefined)
+      return send(response, 404, { error: { name: 'unsupported_type', detail: 'no such operation' } });
     const fields = { ...Object.fromEntries(url.searchParams), ...(await readBody(request)) };
     const result = await route.run(inputOf(fields));
     if (result.ok) send(response, 200, result.value);
     else send(response, 422, { error: describe(result.error) });
   } catch (error) {
-    if (error instanceof AdminInputError) return send(response, 400, { error: { name: 'malformed', detail: error.message } });
+    if (error instanceof AdminInputError)
+      return send(response, 400, { error: { name: 'malformed', detail: error.message } });
     onFault(error);
     send(response, 500, { error: { name: 'internal', detail: 'the server failed; see its log' } });
   }
@@ -110,7 +112,8 @@ async function readBody(request: IncomingMessage): Promise<Record<string, unknow
   } catch {
     throw new AdminInputError('the request is not JSON');
   }
-  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw new AdminInputError('the request is not an object');
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed))
+    throw new AdminInputError('the request is not an object');
   return parsed as Record<string, unknown>; // an object with unchecked values
 }
 

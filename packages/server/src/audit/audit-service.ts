@@ -1,5 +1,12 @@
+import {
+  type AuditHead,
+  type AuditPartyKind,
+  auditGenesis,
+  auditParty,
+  auditPseudonym,
+  draftAuditEntry,
+} from '@norc/protocol/audit';
 import type { Clock, Domain, Instant } from '@norc/protocol/base';
-import { type AuditHead, type AuditPartyKind, auditGenesis, auditParty, auditPseudonym, draftAuditEntry } from '@norc/protocol/audit';
 import type { Crypto, Signer } from '@norc/protocol/crypto';
 import type { Audit, AuditEvent } from '../services.ts';
 import type { AuditRow, Store, StoreWrite } from '../storage/port.ts';
@@ -66,14 +73,21 @@ export class AuditService implements Audit {
     return { ok: false, conflict: 'audit.append' };
   }
 
-  async #entries(events: readonly AuditEvent[]): Promise<{ readonly rows: readonly AuditRow[]; readonly head: AuditHead }> {
+  async #entries(
+    events: readonly AuditEvent[],
+  ): Promise<{ readonly rows: readonly AuditRow[]; readonly head: AuditHead }> {
     const { crypto, signer, clock } = this.#d;
     let head = this.#head ?? (await this.#d.store.read.auditHead()) ?? auditGenesis(crypto, this.#d.org);
     const rows: AuditRow[] = [];
     for (const { type, actor, subject, outcome, detail } of events) {
       const parties = { actor: this.#party(actor), subject: this.#party(subject) };
       const event = { time: clock.now(), type, ...parties, outcome, ...(detail === undefined ? {} : { detail }) };
-      const { sequence, time, previousHash, hash, entry, signingInput } = draftAuditEntry(crypto, head, event, signer.publicKey);
+      const { sequence, time, previousHash, hash, entry, signingInput } = draftAuditEntry(
+        crypto,
+        head,
+        event,
+        signer.publicKey,
+      );
       rows.push({ sequence, time, type, previousHash, hash, entry, signature: await signer.sign(signingInput) });
       head = { sequence, hash };
     }
@@ -105,7 +119,9 @@ export class AuditService implements Audit {
     const notes = [...this.#notes.values()];
     this.#notes.clear();
     if (notes.length === 0) return;
-    const events = notes.map(({ event, count, since }) => (count === 1 ? event : { ...event, detail: { ...event.detail, count, since } }));
+    const events = notes.map(({ event, count, since }) =>
+      count === 1 ? event : { ...event, detail: { ...event.detail, count, since } },
+    );
     await this.commit([], events);
   }
 }

@@ -1,5 +1,11 @@
 import { type Domain, type Instant, instant, MESSAGE_TYPES } from '@norc/protocol/base';
-import { type ConversationState, conversationAnnounce, entryToWire, type LinkedEntry, originRoute } from '@norc/protocol/norc-f';
+import {
+  type ConversationState,
+  conversationAnnounce,
+  entryToWire,
+  type LinkedEntry,
+  originRoute,
+} from '@norc/protocol/norc-f';
 import { encodeBody } from '@norc/protocol/wire';
 import type { OutboxRow } from '../storage/port.ts';
 

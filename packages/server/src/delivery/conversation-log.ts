@@ -1,6 +1,13 @@
 import { type ConversationId, type DeviceId, type Domain, domainOf, InvariantError } from '@norc/protocol/base';
 import { type ConversationState, type GroupChange, type LinkedEntry, restoreConversation } from '@norc/protocol/norc-f';
-import { type EntryRow, type LogAppend, type MemberRow, type Store, StorageError, type StoreWrite } from '../storage/port.ts';
+import {
+  type EntryRow,
+  type LogAppend,
+  type MemberRow,
+  StorageError,
+  type Store,
+  type StoreWrite,
+} from '../storage/port.ts';
 import type { PublicGroup, PublicGroups } from './public-group.ts';
 import { RecentEntries } from './recent-entries.ts';
 
@@ -44,7 +51,12 @@ export class ConversationLog {
     this.conversation = state.conversation;
   }
 
-  static async load(store: Store, groups: PublicGroups, self: Domain, conversation: ConversationId): Promise<ConversationLog | undefined> {
+  static async load(
+    store: Store,
+    groups: PublicGroups,
+    self: Domain,
+    conversation: ConversationId,
+  ): Promise<ConversationLog | undefined> {
     const state = await readState(store, self, conversation);
     return state === undefined ? undefined : new ConversationLog(store, groups, state);
   }
@@ -149,13 +161,26 @@ export function entryRow(entry: LinkedEntry): EntryRow {
 
 function logAppend(before: ConversationState, planned: PlannedAppend): LogAppend {
   const { change, group, entries, state } = planned;
-  const base = { op: 'log.append', conversationId: state.conversation, expectedHeadSeq: before.headSeq, entries: entries.map(entryRow) } as const;
+  const base = {
+    op: 'log.append',
+    conversationId: state.conversation,
+    expectedHeadSeq: before.headSeq,
+    entries: entries.map(entryRow),
+  } as const;
   if (change === undefined) return base;
   if (group === undefined) throw new InvariantError('a commit is stored with the group after it');
-  const added = change.added.map(({ deviceId, user, leafIndex, joinedSeq }) => memberRow(state.self, { deviceId, user, leafIndex, joinedSeq }));
+  const added = change.added.map(({ deviceId, user, leafIndex, joinedSeq }) =>
+    memberRow(state.self, { deviceId, user, leafIndex, joinedSeq }),
+  );
   return {
     ...base,
-    commit: { expectedEpoch: before.epoch, epoch: change.epoch, view: group.serialize(), added, removed: change.removed },
+    commit: {
+      expectedEpoch: before.epoch,
+      epoch: change.epoch,
+      view: group.serialize(),
+      added,
+      removed: change.removed,
+    },
   };
 }
 
@@ -163,10 +188,17 @@ export function memberRow(self: Domain, member: Omit<MemberRow, 'local'>): Membe
   return { ...member, local: domainOf(member.user) === self };
 }
 
-async function readState(store: Store, self: Domain, conversation: ConversationId): Promise<ConversationState | undefined> {
+async function readState(
+  store: Store,
+  self: Domain,
+  conversation: ConversationId,
+): Promise<ConversationState | undefined> {
   const row = await store.read.conversation(conversation);
   if (row === undefined) return undefined;
   const members = await store.read.members(conversation);
   const { hub, label, floor, frozen, epoch, epochSeq, headSeq, headHash } = row;
-  return restoreConversation({ self, conversation, hub, label, floor, frozen, epoch, epochSeq, headSeq, headHash }, members);
+  return restoreConversation(
+    { self, conversation, hub, label, floor, frozen, epoch, epochSeq, headSeq, headHash },
+    members,
+  );
 }

@@ -48,7 +48,10 @@ export class CreationService {
     this.#d = dependencies;
   }
 
-  async create(sender: AuthenticatedDevice, request: CreateRequest): Promise<Result<{ readonly seq: number; readonly created?: CreatedLog }>> {
+  async create(
+    sender: AuthenticatedDevice,
+    request: CreateRequest,
+  ): Promise<Result<{ readonly seq: number; readonly created?: CreatedLog }>> {
     const header = readHeader(request.commit);
     if (!header.ok) return header;
     const group = await this.#d.groups.open(request.groupInfo);
@@ -69,7 +72,10 @@ export class CreationService {
     const writes = this.#beginning(state, entry, change, group.value, genesis.hash);
     for (const peer of joined) {
       writes.push({ op: 'follower.add', conversationId: state.conversation, peer, seq: entry.seq });
-      writes.push({ op: 'outbox.add', item: announceItem({ headHash: genesis.hash }, state, entry, request.groupInfo, peer, now) });
+      writes.push({
+        op: 'outbox.add',
+        item: announceItem({ headHash: genesis.hash }, state, entry, request.groupInfo, peer, now),
+      });
     }
     const outcome = await this.#d.store.commit(writes);
     if (outcome.ok) return ok({ seq: entry.seq, created: { state, entry, joined, duplicate: false } });
@@ -89,7 +95,12 @@ export class CreationService {
     const group = await this.#d.groups.open(announce.group_info);
     if (!group.ok) return group;
     const { conversation, label } = announce;
-    const announcement = { conversation, label, previousHash: announce.previous_hash, entry: entryFromWire(announce.entry) };
+    const announcement = {
+      conversation,
+      label,
+      previousHash: announce.previous_hash,
+      entry: entryFromWire(announce.entry),
+    };
     const accepted = acceptAnnouncement(this.#d.crypto, announcement, {
       self: this.#d.self,
       route,
@@ -100,13 +111,27 @@ export class CreationService {
     if (!accepted.ok) return accepted;
     const { state, entry } = accepted.value;
     const added = [...state.members].map(([deviceId, member]) => ({ deviceId, ...member }));
-    const change: GroupChange = { epoch: state.epoch, added, removed: [], joinedOrganisations: [], leftOrganisations: [] };
-    const outcome = await this.#d.store.commit(this.#beginning(state, entry, change, group.value, announce.previous_hash));
+    const change: GroupChange = {
+      epoch: state.epoch,
+      added,
+      removed: [],
+      joinedOrganisations: [],
+      leftOrganisations: [],
+    };
+    const outcome = await this.#d.store.commit(
+      this.#beginning(state, entry, change, group.value, announce.previous_hash),
+    );
     return ok({ state, entry, joined: [], duplicate: !outcome.ok });
   }
 
   /** The conversation as it was before its first entry here, then that entry: one path for appending. */
-  #beginning(state: ConversationState, entry: LinkedEntry, change: GroupChange, group: PublicGroup, previousHash: Uint8Array): StoreWrite[] {
+  #beginning(
+    state: ConversationState,
+    entry: LinkedEntry,
+    change: GroupChange,
+    group: PublicGroup,
+    previousHash: Uint8Array,
+  ): StoreWrite[] {
     const { conversation: conversationId, hub, label, floor } = state;
     const view = group.serialize();
     const before = { epoch: entry.epoch, epochSeq: entry.seq - 1, headSeq: entry.seq - 1, headHash: previousHash };

@@ -1,10 +1,39 @@
-import { type ConversationId, type Domain, domainOf, instant, MESSAGE_TYPES, ok, type Result, reject } from '@norc/protocol/base';
 import type { Clock } from '@norc/protocol/base';
+import {
+  type ConversationId,
+  type Domain,
+  domainOf,
+  instant,
+  MESSAGE_TYPES,
+  ok,
+  type Result,
+  reject,
+} from '@norc/protocol/base';
 import type { Crypto } from '@norc/protocol/crypto';
-import { checkRoute, freeze, type GroupChange, type LinkedEntry, messageSubmit, type NorcFBody, originRoute, pathQuestion, type Submission } from '@norc/protocol/norc-f';
+import {
+  checkRoute,
+  freeze,
+  type GroupChange,
+  type LinkedEntry,
+  messageSubmit,
+  type NorcFBody,
+  originRoute,
+  pathQuestion,
+  type Submission,
+} from '@norc/protocol/norc-f';
 import type { TrustDecision, TrustQuestion } from '@norc/protocol/norc-t';
 import { encodeBody } from '@norc/protocol/wire';
-import type { AuthenticatedDevice, ConversationEntries, CreateRequest, Delivery, DeliveryEar, LocalSubmission, Membership, SubmitOutcome } from '../services.ts';
+import type {
+  AuthenticatedDevice,
+  ConversationEntries,
+  CreateRequest,
+  Delivery,
+  DeliveryEar,
+  LocalSubmission,
+  Membership,
+  OrderedPlace,
+  SubmitOutcome,
+} from '../services.ts';
 import type { OutboxRow, Store } from '../storage/port.ts';
 import { ConversationLog } from './conversation-log.ts';
 import { CreationService } from './creation.ts';
@@ -12,7 +41,7 @@ import { CursorBoard } from './cursor-board.ts';
 import { DeliveredBatch, type DeliveredUpdate } from './delivered-batch.ts';
 import { FanOut } from './fan-out.ts';
 import { FollowerService } from './follower-service.ts';
-import { HubService } from './hub-service.ts';
+import { HubService, placeOf } from './hub-service.ts';
 import { LocalReading } from './local-reading.ts';
 import { LogCache } from './log-cache.ts';
 import { readHeader } from './mls-header.ts';
@@ -100,10 +129,13 @@ export class DeliveryService implements Delivery {
     const whole: Submission = { ...submission, sender: sender.deviceId, senderUser: sender.user, origin: this.#d.self };
     if (log.state.hub !== this.#d.self) return await this.#submitToHub(log, whole);
     const outcome = await this.#order(log, whole);
-    return outcome.ok ? ok({ state: 'sent', seq: outcome.value.seq }) : outcome;
+    return outcome.ok ? ok(sentOutcome(outcome.value)) : outcome;
   }
 
-  async #order(log: ConversationLog, submission: Submission): Promise<Result<{ readonly seq: number; readonly duplicate: boolean }>> {
+  async #order(
+    log: ConversationLog,
+    submission: Submission,
+  ): Promise<Result<OrderedPlace & { readonly duplicate: boolean }>> {
     const before = submission.kind === 'commit' ? log.localDevices() : undefined;
     const outcome = await this.#hub.submit(log, submission);
     if (!outcome.ok || outcome.value.duplicate) return outcome;
@@ -140,14 +172,18 @@ export class DeliveryService implements Delivery {
     const header = readHeader(submission.body);
     if (!header.ok) return header;
     const { label, messageId, conversation } = header.value.authenticatedData;
-    if (conversation !== state.conversation || messageId !== submission.messageId) return reject('malformed', 'authenticated data');
+    if (conversation !== state.conversation || messageId !== submission.messageId)
+      return reject('malformed', 'authenticated data');
     if (label !== state.label) return reject('label_not_allowed', 'label');
     if (state.frozen && submission.kind !== 'commit') return reject('conversation_frozen', 'frozen');
     const path = this.#d.decide(pathQuestion(state, state.hub, this.#d.self, submission.body.length));
     return path.kind === 'allow' || path.code === 'trust_stale' ? ok(undefined) : reject(path.code, path.reason);
   }
 
-  cursors(device: AuthenticatedDevice, cursors: readonly { readonly conversation: ConversationId; readonly seq: number }[]): void {
+  cursors(
+    device: AuthenticatedDevice,
+    cursors: readonly { readonly conversation: ConversationId; readonly seq: number }[],
+  ): void {
     for (const { conversation, seq } of cursors) {
       const log = this.#logs.peek(conversation);
       const member = log?.state.members.get(device.deviceId);
@@ -166,10 +202,20 @@ export class DeliveryService implements Delivery {
     const memberships = await this.#d.store.read.memberships(device.deviceId);
     return memberships
       .filter((one) => one.cursor < (one.leftSeq ?? Number.MAX_SAFE_INTEGER))
-      .map(({ conversationId, cursor, leftSeq, headSeq }) => ({ conversation: conversationId, cursor, headSeq: leftSeq ?? headSeq }));
+      .map(({ conversationId, cursor, leftSeq, headSeq }) => ({
+        conversation: conversationId,
+        cursor,
+        headSeq: leftSeq ?? headSeq,
+      }));
   }
 
-  async entriesFor(device: AuthenticatedDevice, conversation: ConversationId, after: number, limit: number, bytesMax: number): Promise<Result<ConversationEntries>> {
+  async entriesFor(
+    device: AuthenticatedDevice,
+    conversation: ConversationId,
+    after: number,
+    limit: number,
+    bytesMax: number,
+  ): Promise<Result<ConversationEntries>> {
     const log = await this.#logs.get(conversation);
     if (log === undefined) return reject('forbidden', 'conversation');
     return await this.#reading.entriesFor(log, device, after, limit, bytesMax);
@@ -186,9 +232,13 @@ export class DeliveryService implements Delivery {
 
   // ---- other servers: as the hub ----
 
-  async submitFrom(peer: Domain, item: NorcFBody<'message_submit'>['items'][number]): Promise<NorcFBody<'submit_result'>['items'][number]> {
+  async submitFrom(
+    peer: Domain,
+    item: NorcFBody<'message_submit'>['items'][number],
+  ): Promise<NorcFBody<'submit_result'>['items'][number]> {
     const { conversation, message_id } = item;
-    const answer = (outcome: Result<{ readonly seq: number; readonly duplicate: boolean }>) => submitAnswer(conversation, message_id, outcome);
+    const answer = (outcome: Result<{ readonly seq: number; readonly duplicate: boolean }>) =>
+      submitAnswer(conversation, message_id, outcome);
     const route = checkRoute(item.route, peer, this.#d.self);
     if (!route.ok) return answer(route);
     const log = await this.#logs.get(conversation);
@@ -197,7 +247,15 @@ export class DeliveryService implements Delivery {
     if (kind === 'proposal') return answer(reject('unsupported_type', 'proposal'));
     return answer(
       await this.#order(log, {
-        ...{ conversation, kind, sender, body, messageId: message_id, senderUser: sender_user, origin: route.value.origin },
+        ...{
+          conversation,
+          kind,
+          sender,
+          body,
+          messageId: message_id,
+          senderUser: sender_user,
+          origin: route.value.origin,
+        },
         ...(welcome === undefined ? {} : { welcome }),
         ...(group_info === undefined ? {} : { groupInfo: group_info }),
       }),
@@ -236,12 +294,16 @@ export class DeliveryService implements Delivery {
     });
   }
 
-  async acceptAnnounce(peer: Domain, announce: NorcFBody<'conversation_announce'>): Promise<Result<{ readonly seq: number }>> {
+  async acceptAnnounce(
+    peer: Domain,
+    announce: NorcFBody<'conversation_announce'>,
+  ): Promise<Result<{ readonly seq: number }>> {
     const route = checkRoute(announce.route, peer, this.#d.self);
     if (!route.ok) return route;
     return await this.#oneByOne(announce.conversation, async () => {
       const known = await this.#logs.get(announce.conversation);
-      if (known !== undefined) return known.state.hub === peer ? ok({ seq: known.state.headSeq }) : reject('forbidden', 'conversation');
+      if (known !== undefined)
+        return known.state.hub === peer ? ok({ seq: known.state.headSeq }) : reject('forbidden', 'conversation');
       const joined = await this.#creation.announced(route.value, announce);
       if (!joined.ok) return joined;
       const log = await this.#logs.get(announce.conversation);
@@ -254,7 +316,8 @@ export class DeliveryService implements Delivery {
     for (const { conversation, message_id, status, code } of results) {
       if (status === 'retry') continue;
       const log = await this.#logs.get(conversation);
-      const ordered = status === 'refused' ? undefined : await this.#d.store.read.entryByMessageId(conversation, message_id);
+      const ordered =
+        status === 'refused' ? undefined : await this.#d.store.read.entryByMessageId(conversation, message_id);
       if (status !== 'refused' && ordered === undefined) continue; // the relay of it settles the rest, in one transaction with the entry
       await this.#d.store.commit([{ op: 'outbox.remove', peer, ids: [message_id] }]);
       if (status === 'refused' && log !== undefined) this.#tellRefused(log, conversation, message_id, code);
@@ -262,17 +325,26 @@ export class DeliveryService implements Delivery {
   }
 
   /** Only the device that sent it is to be told, but only it knows the id: the others ignore it. */
-  #tellRefused(log: ConversationLog, conversation: ConversationId, messageId: NorcFBody<'submit_result'>['items'][number]['message_id'], code: number | undefined): void {
+  #tellRefused(
+    log: ConversationLog,
+    conversation: ConversationId,
+    messageId: NorcFBody<'submit_result'>['items'][number]['message_id'],
+    code: number | undefined,
+  ): void {
     const refused = { code: errorName(code), detail: 'refused by the hub' };
     for (const device of log.localDevices()) this.#ears.resolved(device, conversation, messageId, { refused });
   }
 
-  #followed(log: ConversationLog, appended: readonly { readonly entry: LinkedEntry; readonly change?: GroupChange }[], before: readonly Parameters<FanOut['resolved']>[0][]): void {
+  #followed(
+    log: ConversationLog,
+    appended: readonly { readonly entry: LinkedEntry; readonly change?: GroupChange }[],
+    before: readonly Parameters<FanOut['resolved']>[0][],
+  ): void {
     const last = appended.at(-1);
     if (last === undefined) return;
     for (const { entry } of appended) {
       if (domainOf(entry.senderUser) === this.#d.self) {
-        this.#ears.resolved(entry.sender, log.conversation, entry.messageId, { seq: entry.seq });
+        this.#ears.resolved(entry.sender, log.conversation, entry.messageId, placeOf(entry));
       }
     }
     const changed = appended.some(({ change }) => change !== undefined);
@@ -360,4 +432,8 @@ export class DeliveryService implements Delivery {
       if (this.#relays.get(conversation) === mine) this.#relays.delete(conversation);
     }
   }
+}
+
+function sentOutcome({ seq, proof }: OrderedPlace): SubmitOutcome {
+  return proof === undefined ? { state: 'sent', seq } : { state: 'sent', seq, proof };
 }

@@ -1,5 +1,5 @@
 import type { ConversationId, DeviceId, MessageId, Reject, UserAddress } from '@norc/protocol/base';
-import type { DeliveryEar } from '../services.ts';
+import type { DeliveryEar, OrderedPlace } from '../services.ts';
 
 /** Who listens: the live sessions of local devices. Order of calls is order of facts. */
 export class FanOut {
@@ -26,7 +26,7 @@ export class FanOut {
     device: DeviceId,
     conversation: ConversationId,
     messageId: MessageId,
-    outcome: { readonly seq: number } | { readonly refused: Reject },
+    outcome: OrderedPlace | { readonly refused: Reject },
   ): void {
     for (const ear of this.#ears.get(device) ?? []) ear.resolved(conversation, messageId, outcome);
   }

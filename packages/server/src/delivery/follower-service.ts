@@ -51,7 +51,11 @@ export class FollowerService {
   }
 
   /** Takes what a relay brought. The caller makes sure that relays of one conversation do not overlap. */
-  async accept(log: ConversationLog, route: CheckedRoute, wire: readonly WireLogEntry[]): Promise<Result<FollowOutcome>> {
+  async accept(
+    log: ConversationLog,
+    route: CheckedRoute,
+    wire: readonly WireLogEntry[],
+  ): Promise<Result<FollowOutcome>> {
     if (log.reloading !== undefined) await log.reloading;
     const repeats = (wire[0]?.seq ?? 0) <= log.state.headSeq;
     const held = new Map(repeats ? log.recent.hashes() : []);
@@ -97,7 +101,10 @@ export class FollowerService {
       const applied = await (await log.group()).apply(entry.body);
       if (!applied.ok) return applied;
       const commit = commitEvidence(applied.value.facts);
-      return ok({ items: [{ entry, facts: { ...base, commit, paths: this.#paths(log, commit) } }], group: applied.value.group });
+      return ok({
+        items: [{ entry, facts: { ...base, commit, paths: this.#paths(log, commit) } }],
+        group: applied.value.group,
+      });
     }
     return ok({ items });
   }
@@ -122,7 +129,8 @@ export class FollowerService {
     const joining = (commit?.added ?? []).map((member) => domainOf(member.user));
     const paths = new Map<Domain, TrustDecision>();
     for (const domain of [hub, ...joining, ...(frozen ? organisations : [])]) {
-      if (domain !== this.#d.self && !paths.has(domain)) paths.set(domain, this.#d.decide(pathQuestion(log.state, domain, hub, 0)));
+      if (domain !== this.#d.self && !paths.has(domain))
+        paths.set(domain, this.#d.decide(pathQuestion(log.state, domain, hub, 0)));
     }
     return paths;
   }

@@ -2,9 +2,10 @@ import { type Clock, type Domain, domainOf, type MessageId, ok, type Result, rej
 import type { Crypto } from '@norc/protocol/crypto';
 import {
   type AppendFacts,
-  commitEvidence,
   type CommitEvidence,
+  commitEvidence,
   decideAppend,
+  type LinkedEntry,
   type MlsHeader,
   type Ordered,
   type OrderedBefore,
@@ -13,6 +14,7 @@ import {
   type TrustPaths,
 } from '@norc/protocol/norc-f';
 import type { TrustDecision, TrustQuestion } from '@norc/protocol/norc-t';
+import type { OrderedPlace } from '../services.ts';
 import type { Store, StoreWrite } from '../storage/port.ts';
 import { announceItem } from './announce.ts';
 import type { ConversationLog } from './conversation-log.ts';
@@ -33,8 +35,7 @@ export interface HubDependencies {
 }
 
 /** What the hub made of a submission. `joined`: organisations whose first device it added. */
-export interface HubOutcome {
-  readonly seq: number;
+export interface HubOutcome extends OrderedPlace {
   readonly duplicate: boolean;
   readonly joined: readonly Domain[];
 }
@@ -53,7 +54,10 @@ export class HubService {
     let ordered: OrderedBefore | undefined;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
       if (log.reloading !== undefined) await log.reloading;
-      const once = submission.kind === 'commit' ? this.#commit(log, submission, header.value, ordered) : this.#message(log, submission, header.value, ordered);
+      const once =
+        submission.kind === 'commit'
+          ? this.#commit(log, submission, header.value, ordered)
+          : this.#message(log, submission, header.value, ordered);
       const outcome = await once;
       if (outcome !== 'conflict') return outcome;
       ordered = await this.#orderedBefore(log, submission.messageId);
@@ -79,7 +83,7 @@ export class HubService {
     if (decision.value.outcome === 'duplicate') return ok({ seq: decision.value.seq, duplicate: true, joined: [] });
     const { entry, state } = decision.value;
     const outcome = await log.append({ entries: [entry], state });
-    return outcome === 'stored' ? ok({ seq: entry.seq, duplicate: false, joined: [] }) : 'conflict';
+    return outcome === 'stored' ? ok({ ...placeOf(entry), duplicate: false, joined: [] }) : 'conflict';
   }
 
   /** The group view verifies first, which takes time; the epoch it verified for must still be the current one after. */
@@ -89,12 +93,18 @@ export class HubService {
     header: MlsHeader,
     before: OrderedBefore | undefined,
   ): Promise<Result<HubOutcome> | 'conflict'> {
-    const verified = header.epoch === log.state.epoch && before === undefined ? await this.#verify(log, submission) : undefined;
+    const verified =
+      header.epoch === log.state.epoch && before === undefined ? await this.#verify(log, submission) : undefined;
     if (verified !== undefined && !verified.ok) return verified;
     const current = log.state.epoch === header.epoch;
     const evidence = current ? verified?.value.evidence : undefined;
     if (current && evidence === undefined && before === undefined) return 'conflict'; // the log moved back to this epoch: decide anew
-    const decision = decideAppend(this.#d.crypto, log.state, submission, this.#facts(log, submission, header, before, evidence));
+    const decision = decideAppend(
+      this.#d.crypto,
+      log.state,
+      submission,
+      this.#facts(log, submission, header, before, evidence),
+    );
     if (!decision.ok) return decision;
     if (decision.value.outcome === 'duplicate') return ok({ seq: decision.value.seq, duplicate: true, joined: [] });
     if (verified === undefined) return 'conflict';
@@ -114,16 +124,28 @@ export class HubService {
   }
 
   /** What a new organisation's server starts from must be the group that we see ourselves. */
-  async #checkGroupInfo(log: ConversationLog, submission: Submission, evidence: CommitEvidence, group: PublicGroup): Promise<Result<undefined>> {
+  async #checkGroupInfo(
+    log: ConversationLog,
+    submission: Submission,
+    evidence: CommitEvidence,
+    group: PublicGroup,
+  ): Promise<Result<undefined>> {
     const joins = evidence.added.some((member) => !log.state.organisations.has(domainOf(member.user)));
     if (!joins || submission.groupInfo === undefined) return ok(undefined);
     const announced = await this.#d.groups.open(submission.groupInfo);
     if (!announced.ok) return announced;
-    const same = announced.value.facts.epoch === group.facts.epoch && this.#d.crypto.equal(announced.value.treeHash, group.treeHash);
+    const same =
+      announced.value.facts.epoch === group.facts.epoch &&
+      this.#d.crypto.equal(announced.value.treeHash, group.treeHash);
     return same ? ok(undefined) : reject('commit_invalid', 'group_info');
   }
 
-  async #appendCommit(log: ConversationLog, submission: Submission, ordered: Ordered, group: PublicGroup): Promise<Result<HubOutcome> | 'conflict'> {
+  async #appendCommit(
+    log: ConversationLog,
+    submission: Submission,
+    ordered: Ordered,
+    group: PublicGroup,
+  ): Promise<Result<HubOutcome> | 'conflict'> {
     const { entry, state, change } = ordered;
     const before = log.state;
     const alongside: StoreWrite[] = [];
@@ -131,15 +153,25 @@ export class HubService {
     for (const peer of joined) {
       alongside.push({ op: 'follower.add', conversationId: state.conversation, peer, seq: entry.seq });
       const groupInfo = submission.groupInfo ?? new Uint8Array(0); // F-18 refused its absence
-      alongside.push({ op: 'outbox.add', item: announceItem(before, state, entry, groupInfo, peer, this.#d.clock.now()) });
+      alongside.push({
+        op: 'outbox.add',
+        item: announceItem(before, state, entry, groupInfo, peer, this.#d.clock.now()),
+      });
     }
-    for (const peer of change?.leftOrganisations ?? []) alongside.push({ op: 'follower.remove', conversationId: state.conversation, peer });
+    for (const peer of change?.leftOrganisations ?? [])
+      alongside.push({ op: 'follower.remove', conversationId: state.conversation, peer });
     const planned = { entries: [entry], state, group, alongside, ...(change === undefined ? {} : { change }) };
     const outcome = await log.append(planned);
-    return outcome === 'stored' ? ok({ seq: entry.seq, duplicate: false, joined }) : 'conflict';
+    return outcome === 'stored' ? ok({ ...placeOf(entry), duplicate: false, joined }) : 'conflict';
   }
 
-  #facts(log: ConversationLog, submission: Submission, header: MlsHeader, ordered: OrderedBefore | undefined, commit: CommitEvidence | undefined): AppendFacts {
+  #facts(
+    log: ConversationLog,
+    submission: Submission,
+    header: MlsHeader,
+    ordered: OrderedBefore | undefined,
+    commit: CommitEvidence | undefined,
+  ): AppendFacts {
     const joining = (commit?.added ?? []).map((member) => domainOf(member.user));
     return {
       header,
@@ -156,8 +188,14 @@ export class HubService {
     if (organisations.size === 1 && joining.length === 0 && organisations.has(this.#d.self)) return NO_PATHS;
     const paths = new Map<Domain, TrustDecision>();
     for (const domain of [...organisations, ...joining]) {
-      if (domain !== this.#d.self && !paths.has(domain)) paths.set(domain, this.#d.decide(pathQuestion(log.state, domain, origin, body.length)));
+      if (domain !== this.#d.self && !paths.has(domain))
+        paths.set(domain, this.#d.decide(pathQuestion(log.state, domain, origin, body.length)));
     }
     return paths;
   }
+}
+
+/** What the sender of an entry is told of it. */
+export function placeOf({ seq, hash, storedAt }: LinkedEntry): OrderedPlace {
+  return { seq, proof: { hash, storedAt } };
 }

@@ -1,3 +1,3 @@
-export { createDelivery, type DeliveryDependencies, DeliveryService } from './delivery-service.ts';
 export type { DeliveredUpdate } from './delivered-batch.ts';
+export { createDelivery, type DeliveryDependencies, DeliveryService } from './delivery-service.ts';
 export { type PublicGroup, type PublicGroups, publicGroups } from './public-group.ts';

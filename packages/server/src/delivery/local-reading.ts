@@ -29,7 +29,9 @@ export class LocalReading {
     const range = await this.#range(log, device);
     if (range === undefined) return reject('forbidden', 'conversation');
     const from = Math.max(after, range.joinedSeq - 1);
-    const rows = log.recent.after(from, limit, bytesMax) ?? (await this.#store.read.entries(log.conversation, from, limit, bytesMax));
+    const rows =
+      log.recent.after(from, limit, bytesMax) ??
+      (await this.#store.read.entries(log.conversation, from, limit, bytesMax));
     const { hub, label } = log.state;
     const last = Math.min(log.durableSeq, range.leftSeq ?? log.durableSeq);
     const entries = rows.filter((row) => row.seq <= last).map((row) => wireEntry(row, range.joinedSeq));

@@ -7,7 +7,8 @@ export function readHeader(message: Uint8Array): Result<MlsHeader> {
   const peeked = peekMessage(message);
   if (!peeked.ok) return peeked;
   const { conversation, epoch, wire, contentType, authenticatedData } = peeked.value;
-  if (peeked.value.wire === 'public' && peeked.value.senderLeaf === undefined) return reject('forbidden', 'external sender');
+  if (peeked.value.wire === 'public' && peeked.value.senderLeaf === undefined)
+    return reject('forbidden', 'external sender');
   const data = parseAuthenticatedData(authenticatedData);
   if (!data.ok) return data;
   return ok({ conversation, epoch, wire, contentType, authenticatedData: data.value });

@@ -23,7 +23,8 @@ export interface PublicGroups {
  * allows for the time that a log may have been on its way to this follower.
  */
 export function publicGroups(self: Domain, ordering: GroupViews, following: GroupViews): PublicGroups {
-  const judged = (view: GroupView) => publicGroup(view.settings.hub === self ? ordering.restore(view.serialize()) : view);
+  const judged = (view: GroupView) =>
+    publicGroup(view.settings.hub === self ? ordering.restore(view.serialize()) : view);
   return {
     async open(groupInfo) {
       const view = await following.fromGroupInfo(groupInfo);
@@ -37,7 +38,12 @@ function publicGroup(view: GroupView): PublicGroup {
   const proposedRemovals = view.members.filter((member) => view.proposedRemovals.includes(member.leafIndex));
   return {
     treeHash: view.treeHash,
-    facts: { epoch: view.epoch, hub: view.settings.hub, floor: view.settings.level, members: view.members.map(groupMember) },
+    facts: {
+      epoch: view.epoch,
+      hub: view.settings.hub,
+      floor: view.settings.level,
+      members: view.members.map(groupMember),
+    },
     async apply(commit) {
       const change = await view.apply(commit);
       if (!change.ok) return change;

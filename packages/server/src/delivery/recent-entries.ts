@@ -17,7 +17,8 @@ export class RecentEntries {
     this.#entries.push(entry);
     this.#bytes += entry.body.length + entry.welcome.length;
     this.#byMessage.set(entry.messageId, entry);
-    while (this.#entries.length > ENTRIES_MAX || (this.#bytes > BYTES_MAX && this.#entries.length > 1)) this.#dropOldest();
+    while (this.#entries.length > ENTRIES_MAX || (this.#bytes > BYTES_MAX && this.#entries.length > 1))
+      this.#dropOldest();
   }
 
   #dropOldest(): void {

@@ -1,4 +1,11 @@
-import { type ConversationId, type Domain, ERRORS, type ErrorName, type MessageId, type Result } from '@norc/protocol/base';
+import {
+  type ConversationId,
+  type Domain,
+  ERRORS,
+  type ErrorName,
+  type MessageId,
+  type Result,
+} from '@norc/protocol/base';
 import type { NorcFBody, Submission } from '@norc/protocol/norc-f';
 
 type SubmitItem = NorcFBody<'message_submit'>['items'][number];
@@ -21,7 +28,12 @@ export function submitAnswer(
   outcome: Result<{ readonly seq: number; readonly duplicate: boolean }>,
 ): SubmitAnswer {
   if (outcome.ok) {
-    return { conversation, message_id: messageId, status: outcome.value.duplicate ? 'duplicate' : 'ordered', seq: outcome.value.seq };
+    return {
+      conversation,
+      message_id: messageId,
+      status: outcome.value.duplicate ? 'duplicate' : 'ordered',
+      seq: outcome.value.seq,
+    };
   }
   const { code } = outcome.error;
   const status = mayWaitInOutbox(code) ? 'retry' : 'refused';
@@ -30,7 +42,13 @@ export function submitAnswer(
 
 /** A stale epoch or a lost race is retryable for the device, which must build anew, but never for the same bytes. */
 function mayWaitInOutbox(code: ErrorName): boolean {
-  return code === 'internal' || code === 'storage_full' || code === 'shutting_down' || code === 'rate' || code === 'trust_stale';
+  return (
+    code === 'internal' ||
+    code === 'storage_full' ||
+    code === 'shutting_down' ||
+    code === 'rate' ||
+    code === 'trust_stale'
+  );
 }
 
 const NAMES = new Map<number, ErrorName>();

@@ -1,5 +1,6 @@
 import {
   type Clock,
+  concatBytes,
   type DeviceId,
   type Domain,
   domainOf,
@@ -15,7 +16,6 @@ import {
   type UserAddress,
   utf8,
 } from '@norc/protocol/base';
-import { concatBytes } from '@norc/protocol/base';
 import { type Crypto, draftDeviceCertificate, type Signer, signDocument } from '@norc/protocol/crypto';
 import type {
   Audit,
@@ -111,7 +111,8 @@ class DirectoryService implements Directory {
   /** A device that lost the answer asks again with the same code and key, and gets the same answer. */
   async #repeated(request: RegistrationRequest, usedBy: DeviceId | undefined): Promise<Result<RegisteredDevice>> {
     const device = usedBy === request.deviceId ? await this.#d.store.read.device(request.deviceId) : undefined;
-    const same = device !== undefined && device.revokedAt === undefined && sameBytes(device.publicKey, request.publicKey);
+    const same =
+      device !== undefined && device.revokedAt === undefined && sameBytes(device.publicKey, request.publicKey);
     if (!same) return this.#refuseCode(request);
     const { certificate, issuerCertificate } = device;
     return ok({ status: 'already_registered', certificate, issuerCertificate });
@@ -168,7 +169,8 @@ class DirectoryService implements Directory {
     lastResort: Uint8Array | undefined,
   ): Promise<Result<{ readonly stock: number }>> {
     const stock = await this.keyStock(device.deviceId);
-    if (stock + packages.length > LIMITS.keyPackagesPerDeviceMax) return reject('limit_exceeded', 'KeyPackages of a device');
+    if (stock + packages.length > LIMITS.keyPackagesPerDeviceMax)
+      return reject('limit_exceeded', 'KeyPackages of a device');
     const rows: KeyPackageRow[] = [];
     for (const bytes of lastResort === undefined ? packages : [...packages, lastResort]) {
       const row = await this.#checked(device, bytes, bytes === lastResort);
@@ -201,7 +203,8 @@ class DirectoryService implements Directory {
     for (const user of new Set(users)) {
       const packages = await this.#d.store.read.claimKeyPackages(user, now);
       for (const { deviceId, bytes } of packages) claimed.push({ user, deviceId, keyPackage: bytes });
-      if (packages.length > 0) this.#d.audit.note(event('key_packages_claimed', `user:${requester}`, `user:${user}`, 'ok'));
+      if (packages.length > 0)
+        this.#d.audit.note(event('key_packages_claimed', `user:${requester}`, `user:${user}`, 'ok'));
     }
     return claimed;
   }

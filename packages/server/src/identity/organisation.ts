@@ -1,7 +1,15 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createSignerFile, type Ed25519Signer, KeyFileError, nodeCrypto, openSignerFile } from '@norc/crypto/node';
-import { type Clock, type Domain, fromBase64Url, type Instant, parseDomain, type Random, toBase64Url } from '@norc/protocol/base';
+import {
+  type Clock,
+  type Domain,
+  fromBase64Url,
+  type Instant,
+  parseDomain,
+  type Random,
+  toBase64Url,
+} from '@norc/protocol/base';
 import {
   draftServerCertificate,
   rootKeyFingerprint,
@@ -54,7 +62,11 @@ interface World {
  * Makes the keys of a new organisation: root key, server key certified by it, TLS
  * key. Refuses to touch a folder that has any of them: keys are never overwritten.
  */
-export async function initOrganisation(folder: string, domain: Domain, { clock, random }: World): Promise<OrganisationIdentity> {
+export async function initOrganisation(
+  folder: string,
+  domain: Domain,
+  { clock, random }: World,
+): Promise<OrganisationIdentity> {
   const paths = organisationPaths(folder);
   await mkdir(paths.keys, { recursive: true, mode: 0o700 });
   const root = await createSignerFile(paths.rootKey, random).catch(keysExist(folder));
@@ -118,7 +130,9 @@ function rootPublicText(domain: Domain, publicKey: Uint8Array): string {
 
 async function readRootPublic(file: string, domain: Domain): Promise<Uint8Array> {
   const text = await readFile(file, 'utf8').catch((cause: unknown) => {
-    throw new IdentityError(`no organisation in this data folder (${file} is missing); run: norc org init ${domain}`, { cause });
+    throw new IdentityError(`no organisation in this data folder (${file} is missing); run: norc org init ${domain}`, {
+      cause,
+    });
   });
   const fields = parseObject(text);
   const named = typeof fields['domain'] === 'string' ? parseDomain(fields['domain']) : undefined;

@@ -1,15 +1,53 @@
-import { type Clock, type Domain, type ErrorName, idFromBytes, type Instant, LIMITS, type MessageId, MESSAGE_TYPES, type Random, type RatePolicy } from '@norc/protocol/base';
+import {
+  type Clock,
+  type Domain,
+  type ErrorName,
+  type Instant,
+  idFromBytes,
+  LIMITS,
+  MESSAGE_TYPES,
+  type MessageId,
+  type Random,
+  type RatePolicy,
+} from '@norc/protocol/base';
 import type { Crypto, Signer } from '@norc/protocol/crypto';
-import { answerHello, answerLegacyHello, helloErrorText, HYBRID_SUITES, negotiateHello, NORC_C_HELLO, type ReceivedHello, readHello, type ResponderOutcome, type SecureChannel, suitesOf, type VersionList } from '@norc/protocol/handshake';
-import { admit, deadlinePassed, deviceFound, ended, NORC_C_MESSAGES, type NorcCMessage, type ProvenDevice, received, registrationDone, type ServerSession, type SessionEffect, type SessionStep, startServerSession } from '@norc/protocol/norc-c';
+import {
+  answerHello,
+  answerLegacyHello,
+  HYBRID_SUITES,
+  helloErrorText,
+  NORC_C_HELLO,
+  negotiateHello,
+  type ReceivedHello,
+  type ResponderOutcome,
+  readHello,
+  type SecureChannel,
+  suitesOf,
+  type VersionList,
+} from '@norc/protocol/handshake';
+import {
+  admit,
+  deadlinePassed,
+  deviceFound,
+  ended,
+  NORC_C_MESSAGES,
+  type NorcCMessage,
+  type ProvenDevice,
+  received,
+  registrationDone,
+  type ServerSession,
+  type SessionEffect,
+  type SessionStep,
+  startServerSession,
+} from '@norc/protocol/norc-c';
 import { decodeMessage, encodeMessage, errorBody, type JsonObject } from '@norc/protocol/wire';
 import type { Directory } from '../services.ts';
 import type { DeviceSocket, DeviceSocketHandler } from '../transport/port.ts';
 import type { Timers } from '../transport/timers.ts';
 import { DevicePush } from './device-push.ts';
 import type { LegacyRegistrations } from './legacy-registrations.ts';
-import { answerRequest, type RequestServices } from './requests.ts';
 import { RequestLimits } from './request-limits.ts';
+import { answerRequest, type RequestServices } from './requests.ts';
 
 const SUITES = suitesOf(HYBRID_SUITES);
 const CAPABILITIES: readonly string[] = ['mls', 'log', 'rekey'];
@@ -166,7 +204,9 @@ export class DeviceConnection implements DeviceSocketHandler {
     const answer = await this.#d.legacy.receive(message, this.#socket.remoteAddress);
     if (this.#phase === 'closed') return;
     if (answer.ok) return this.#socket.send(answer.value);
-    this.#socket.send(helloErrorText(answer.error.code, this.#d.refer(undefined, answer.error.code, answer.error.detail)));
+    this.#socket.send(
+      helloErrorText(answer.error.code, this.#d.refer(undefined, answer.error.code, answer.error.detail)),
+    );
     this.#close(answer.error.code);
   }
 
@@ -226,9 +266,10 @@ export class DeviceConnection implements DeviceSocketHandler {
 
   async #lookUp(deviceId: ProvenDevice['deviceId']): Promise<void> {
     const { directory, crypto, clock } = this.#d;
-    const row = await directory.device(deviceId);
+    // Both are asked for in any case: time must not tell which device ids exist [C-12].
+    const [row, keyStock] = await Promise.all([directory.device(deviceId), directory.keyStock(deviceId)]);
     const usable = row !== undefined && row.revokedAt === undefined;
-    const known = usable ? { deviceId, user: row.user, publicKey: row.publicKey, keyStock: await directory.keyStock(deviceId) } : undefined;
+    const known = usable ? { deviceId, user: row.user, publicKey: row.publicKey, keyStock } : undefined;
     if (this.#session === undefined || this.#phase === 'closed') return;
     this.#apply(deviceFound(crypto, this.#session, known, clock.now()));
   }
@@ -247,7 +288,14 @@ export class DeviceConnection implements DeviceSocketHandler {
     if (!outcome.ok) this.#d.registrationFailed(remoteAddress);
     if (this.#session === undefined || this.#phase === 'closed') return;
     const answer = outcome.ok
-      ? { ok: true as const, value: { status: outcome.value.status, device_certificate: outcome.value.certificate, issuer_certificate: outcome.value.issuerCertificate } }
+      ? {
+          ok: true as const,
+          value: {
+            status: outcome.value.status,
+            device_certificate: outcome.value.certificate,
+            issuer_certificate: outcome.value.issuerCertificate,
+          },
+        }
       : outcome;
     this.#apply(registrationDone(this.#session, answer, random.bytes(CHALLENGE_BYTES), clock.now()));
   }
@@ -255,7 +303,10 @@ export class DeviceConnection implements DeviceSocketHandler {
   #authenticated(device: ProvenDevice): void {
     this.#cancelDeadline();
     const { delivery } = this.#d.services;
-    this.#push = new DevicePush(delivery, device, { send: (message) => this.push(message), onFault: (error) => this.#fault(error) });
+    this.#push = new DevicePush(delivery, device, {
+      send: (message) => this.push(message),
+      onFault: (error) => this.#fault(error),
+    });
     this.#d.onBegin(this, device);
     this.#push.start();
   }
@@ -273,7 +324,8 @@ export class DeviceConnection implements DeviceSocketHandler {
         if (this.device === undefined) return;
         if (!answer.ok) return this.#refuse(answer.error.code, request, answer.error.detail);
         if (answer.value === undefined) return;
-        if (answer.value.type === 'message_ack' && message.type === 'message_send') this.#push?.ownSent(answer.value.body);
+        if (answer.value.type === 'message_ack' && message.type === 'message_send')
+          this.#push?.ownSent(answer.value.body);
         this.#send(answer.value, request);
       })
       .catch((error) => this.#failed(error, request))
@@ -322,4 +374,9 @@ export class DeviceConnection implements DeviceSocketHandler {
 
 /** RFC 6455 section 7.4: policy violation, unless another number says it better. */
 const CLOSE_POLICY = 1008;
-const CLOSE_CODES: Readonly<Partial<Record<ErrorName, number>>> = { internal: 1011, shutting_down: 1001, storage_full: 1013, rate_limited: 1013 };
+const CLOSE_CODES: Readonly<Partial<Record<ErrorName, number>>> = {
+  internal: 1011,
+  shutting_down: 1001,
+  storage_full: 1013,
+  rate_limited: 1013,
+};

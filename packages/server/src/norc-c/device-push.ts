@@ -1,6 +1,7 @@
 import { type ConversationId, ERRORS, type MessageId, type Reject, type UserAddress } from '@norc/protocol/base';
 import { type NorcCBody, type NorcCMessage, type PushOrder, PushWindow } from '@norc/protocol/norc-c';
-import type { AuthenticatedDevice, Delivery, DeliveryEar } from '../services.ts';
+import type { AuthenticatedDevice, Delivery, DeliveryEar, OrderedPlace } from '../services.ts';
+import { placeFields } from './requests.ts';
 
 const FRAME_BYTES_MAX = 256 * 1024;
 const DELIVERY_BATCH_MAX = 256;
@@ -62,7 +63,7 @@ export class DevicePush implements DeliveryEar {
   resolved(
     conversation: ConversationId,
     messageId: MessageId,
-    outcome: { readonly seq: number } | { readonly refused: Reject },
+    outcome: OrderedPlace | { readonly refused: Reject },
   ): void {
     const base = { conversation, message_id: messageId };
     if ('refused' in outcome) {
@@ -70,7 +71,7 @@ export class DevicePush implements DeliveryEar {
       this.#output.send({ type: 'message_ack', body: { ...base, state: 'refused', code } });
       return;
     }
-    const body: NorcCBody<'message_ack'> = { ...base, state: 'sent', seq: outcome.seq };
+    const body: NorcCBody<'message_ack'> = { ...base, state: 'sent', ...placeFields(outcome) };
     this.ownSent(body);
     this.#output.send({ type: 'message_ack', body });
   }
@@ -85,9 +86,9 @@ export class DevicePush implements DeliveryEar {
     }
   }
 
-  /** This session was told `sent` for its own message. */
-  ownSent({ conversation, state, seq }: NorcCBody<'message_ack'>): void {
-    if (state !== 'sent' || seq === undefined) return;
+  /** This session was told where its own message stands, with all that it lacked of the entry [C-8]. */
+  ownSent({ conversation, state, seq, hash }: NorcCBody<'message_ack'>): void {
+    if (state !== 'sent' || seq === undefined || hash === undefined) return;
     const own = this.#own.get(conversation) ?? new Set();
     own.add(seq);
     this.#own.set(conversation, own);
@@ -143,7 +144,8 @@ export class DevicePush implements DeliveryEar {
     if (!read.ok || last === undefined || this.#stopped) return;
     const { hub, label, headSeq, entries } = read.value;
     const own = this.#own.get(conversation);
-    const fresh = own === undefined ? entries : entries.filter((entry) => !(own.delete(entry.seq) && entry.kind === 'application'));
+    const fresh =
+      own === undefined ? entries : entries.filter((entry) => !(own.delete(entry.seq) && entry.kind === 'application'));
     if (fresh.length > 0) {
       this.#output.send({ type: 'log_entries', body: { conversation, hub, label, head_seq: headSeq, entries: fresh } });
     }

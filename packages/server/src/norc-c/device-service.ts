@@ -1,13 +1,29 @@
-import { type DeviceId, type ErrorName, fullBucket, LIMITS, type RatePolicy, takeTokens, type TokenBucket, type UserAddress } from '@norc/protocol/base';
+import {
+  type DeviceId,
+  type ErrorName,
+  fullBucket,
+  LIMITS,
+  type RatePolicy,
+  type TokenBucket,
+  takeTokens,
+  type UserAddress,
+} from '@norc/protocol/base';
 import type { DeviceSocket, DeviceSocketHandler } from '../transport/port.ts';
 import { type ConnectionDependencies, DeviceConnection } from './device-connection.ts';
 import { deviceList } from './requests.ts';
 
 const HOUR_MS = 3_600_000;
-const REGISTRATIONS: RatePolicy = { count: LIMITS.registrationsPerHour, perMilliseconds: HOUR_MS, burst: LIMITS.registrationsPerHour };
+const REGISTRATIONS: RatePolicy = {
+  count: LIMITS.registrationsPerHour,
+  perMilliseconds: HOUR_MS,
+  burst: LIMITS.registrationsPerHour,
+};
 const ADDRESSES_MAX = 10_000;
 
-export type DeviceServiceDependencies = Omit<ConnectionDependencies, 'mayRegister' | 'registrationFailed' | 'onBegin' | 'onClosed'>;
+export type DeviceServiceDependencies = Omit<
+  ConnectionDependencies,
+  'mayRegister' | 'registrationFailed' | 'onBegin' | 'onClosed'
+>;
 
 /** All device sessions of one organisation. */
 export class DeviceService {

@@ -28,11 +28,19 @@ export class LegacyRegistrations {
     if (request.value.kind === 'invalid_key') return ok(request.value.answer);
     const { deviceId, publicKey, info } = request.value;
     const known = this.#records.get(deviceId);
-    if (known !== undefined) return ok(legacyRegisterAnswer('already_registered', sameBytes(known.publicKey, publicKey) ? known : withoutInfo(known)));
+    if (known !== undefined)
+      return ok(
+        legacyRegisterAnswer('already_registered', sameBytes(known.publicKey, publicKey) ? known : withoutInfo(known)),
+      );
     const count = (this.#perAddress.get(address) ?? 0) + 1;
     if (count > PER_ADDRESS_MAX || this.#records.size >= RECORDS_MAX) return reject('rate_limited', 'registrations');
     const firstRegisteredSeconds = Math.floor(this.#clock.now() / 1000);
-    const record: LegacyDeviceRecord = { deviceId, publicKey, firstRegisteredSeconds, ...(info === undefined ? {} : { info }) };
+    const record: LegacyDeviceRecord = {
+      deviceId,
+      publicKey,
+      firstRegisteredSeconds,
+      ...(info === undefined ? {} : { info }),
+    };
     this.#perAddress.set(address, count);
     this.#records.set(deviceId, record);
     return ok(legacyRegisterAnswer('registered', record));

@@ -1,8 +1,12 @@
-import { type Clock, fullBucket, LIMITS, type RatePolicy, takeTokens, type TokenBucket } from '@norc/protocol/base';
+import { type Clock, fullBucket, LIMITS, type RatePolicy, type TokenBucket, takeTokens } from '@norc/protocol/base';
 import type { NorcCMessage } from '@norc/protocol/norc-c';
 
 const MINUTE_MS = 60_000;
-const LOOKUPS: RatePolicy = { count: LIMITS.keyLookupsPerMinute, perMilliseconds: MINUTE_MS, burst: LIMITS.keyLookupsPerMinute };
+const LOOKUPS: RatePolicy = {
+  count: LIMITS.keyLookupsPerMinute,
+  perMilliseconds: MINUTE_MS,
+  burst: LIMITS.keyLookupsPerMinute,
+};
 
 /** Rates of one device session (PROTOCOL 7): what it may send, and how often it may look others up. */
 export class RequestLimits {

@@ -1,9 +1,28 @@
-import { type Clock, type Domain, domainOf, ERRORS, type ErrorName, ok, type Result, reject, type UserAddress } from '@norc/protocol/base';
+import {
+  type Clock,
+  type Domain,
+  domainOf,
+  ERRORS,
+  type ErrorName,
+  ok,
+  type Result,
+  reject,
+  type UserAddress,
+} from '@norc/protocol/base';
 import type { NorcCBody, NorcCMessage } from '@norc/protocol/norc-c';
 
 import type { ReceivedMessage } from '@norc/protocol/wire';
 import { readHeader } from '../delivery/mls-header.ts';
-import type { AuthenticatedDevice, ClaimedPackage, Delivery, Directory, Links, SubmitOutcome, Trust } from '../services.ts';
+import type {
+  AuthenticatedDevice,
+  ClaimedPackage,
+  Delivery,
+  Directory,
+  Links,
+  OrderedPlace,
+  SubmitOutcome,
+  Trust,
+} from '../services.ts';
 
 /** What a device may ask once its session is authenticated (spec/norc-c section 4). */
 export interface RequestServices {
@@ -21,7 +40,11 @@ export type Reply = NorcCMessage | undefined;
 const ENTRIES_BYTES_MAX = 512 * 1024;
 
 /** Answers one request of an authenticated device. */
-export async function answerRequest(services: RequestServices, device: AuthenticatedDevice, request: ReceivedMessage<NorcCMessage>): Promise<Result<Reply>> {
+export async function answerRequest(
+  services: RequestServices,
+  device: AuthenticatedDevice,
+  request: ReceivedMessage<NorcCMessage>,
+): Promise<Result<Reply>> {
   switch (request.type) {
     case 'message_send':
       return await sendMessage(services, device, request.body);
@@ -53,40 +76,89 @@ export async function answerRequest(services: RequestServices, device: Authentic
   }
 }
 
-async function sendMessage(services: RequestServices, device: AuthenticatedDevice, body: NorcCBody<'message_send'>): Promise<Result<Reply>> {
+async function sendMessage(
+  services: RequestServices,
+  device: AuthenticatedDevice,
+  body: NorcCBody<'message_send'>,
+): Promise<Result<Reply>> {
   const header = readHeader(body.body);
   if (!header.ok) return header;
   const { messageId } = header.value.authenticatedData;
-  const outcome = await services.delivery.submit(device, { conversation: body.conversation, messageId, kind: 'application', body: body.body });
+  const outcome = await services.delivery.submit(device, {
+    conversation: body.conversation,
+    messageId,
+    kind: 'application',
+    body: body.body,
+  });
   return outcome.ok ? ok(ack(body.conversation, messageId, outcome.value)) : outcome;
 }
 
-async function createConversation(services: RequestServices, device: AuthenticatedDevice, body: NorcCBody<'conversation_create'>): Promise<Result<Reply>> {
+async function createConversation(
+  services: RequestServices,
+  device: AuthenticatedDevice,
+  body: NorcCBody<'conversation_create'>,
+): Promise<Result<Reply>> {
   const { conversation, label, message_id, commit, welcome, group_info } = body;
-  const outcome = await services.delivery.create(device, { conversation, label, commit, welcome, messageId: message_id, groupInfo: group_info });
-  return outcome.ok ? ok(ack(conversation, message_id, outcome.value)) : outcome;
+  const outcome = await services.delivery.create(device, {
+    conversation,
+    label,
+    commit,
+    welcome,
+    messageId: message_id,
+    groupInfo: group_info,
+  });
+  return outcome.ok ? ok(ack(conversation, message_id, withoutProof(outcome.value))) : outcome;
 }
 
-async function submitCommit(services: RequestServices, device: AuthenticatedDevice, body: NorcCBody<'commit_submit'>): Promise<Result<Reply>> {
+async function submitCommit(
+  services: RequestServices,
+  device: AuthenticatedDevice,
+  body: NorcCBody<'commit_submit'>,
+): Promise<Result<Reply>> {
   const { conversation, message_id, commit, welcome, group_info } = body;
   const outcome = await services.delivery.submit(device, {
     ...{ conversation, messageId: message_id, kind: 'commit', body: commit },
     ...(welcome === undefined ? {} : { welcome }),
     ...(group_info === undefined ? {} : { groupInfo: group_info }),
   });
-  return outcome.ok ? ok(ack(conversation, message_id, outcome.value)) : outcome;
+  return outcome.ok ? ok(ack(conversation, message_id, withoutProof(outcome.value))) : outcome;
 }
 
-export function ack(conversation: NorcCBody<'message_ack'>['conversation'], messageId: NorcCBody<'message_ack'>['message_id'], outcome: SubmitOutcome): NorcCMessage {
+export function ack(
+  conversation: NorcCBody<'message_ack'>['conversation'],
+  messageId: NorcCBody<'message_ack'>['message_id'],
+  outcome: SubmitOutcome,
+): NorcCMessage {
   const base = { conversation, message_id: messageId, state: outcome.state };
-  return { type: 'message_ack', body: outcome.state === 'sent' ? { ...base, seq: outcome.seq } : base };
+  return { type: 'message_ack', body: outcome.state === 'sent' ? { ...base, ...placeFields(outcome) } : base };
 }
 
-export function refusedAck(conversation: NorcCBody<'message_ack'>['conversation'], messageId: NorcCBody<'message_ack'>['message_id'], code: ErrorName): NorcCMessage {
-  return { type: 'message_ack', body: { conversation, message_id: messageId, state: 'refused', code: ERRORS[code].code } };
+/** With the proof, the acknowledgment stands for the entry [C-8]. */
+export function placeFields({ seq, proof }: OrderedPlace) {
+  return proof === undefined ? { seq } : { seq, hash: proof.hash, stored_at: proof.storedAt };
 }
 
-async function readLog(services: RequestServices, device: AuthenticatedDevice, { conversation, after }: NorcCBody<'log_request'>): Promise<Result<Reply>> {
+/** A commit's entry is pushed to everybody, its sender too: only the log says that it won. */
+function withoutProof(outcome: SubmitOutcome): SubmitOutcome {
+  return outcome.state === 'sent' ? { state: 'sent', seq: outcome.seq } : outcome;
+}
+
+export function refusedAck(
+  conversation: NorcCBody<'message_ack'>['conversation'],
+  messageId: NorcCBody<'message_ack'>['message_id'],
+  code: ErrorName,
+): NorcCMessage {
+  return {
+    type: 'message_ack',
+    body: { conversation, message_id: messageId, state: 'refused', code: ERRORS[code].code },
+  };
+}
+
+async function readLog(
+  services: RequestServices,
+  device: AuthenticatedDevice,
+  { conversation, after }: NorcCBody<'log_request'>,
+): Promise<Result<Reply>> {
   const read = await services.delivery.entriesFor(device, conversation, after, 64, ENTRIES_BYTES_MAX);
   if (!read.ok) return read;
   const { hub, label, headSeq, entries } = read.value;
@@ -94,7 +166,11 @@ async function readLog(services: RequestServices, device: AuthenticatedDevice, {
 }
 
 /** Own users from the directory, others from their organisation's server; who is not there and who is not to be known are one answer. */
-async function claimKeys(services: RequestServices, device: AuthenticatedDevice, users: readonly UserAddress[]): Promise<Result<Reply>> {
+async function claimKeys(
+  services: RequestServices,
+  device: AuthenticatedDevice,
+  users: readonly UserAddress[],
+): Promise<Result<Reply>> {
   const perDomain = new Map<Domain, UserAddress[]>();
   for (const user of new Set(users)) perDomain.set(domainOf(user), [...(perDomain.get(domainOf(user)) ?? []), user]);
   const claims = [...perDomain].map(([domain, list]) => claimAt(services, device, domain, list));
@@ -104,17 +180,28 @@ async function claimKeys(services: RequestServices, device: AuthenticatedDevice,
     packages.push(...claimed.value);
   }
   const found = new Set(packages.map((one) => one.user));
-  return ok({ type: 'key_response', body: { packages, unavailable: [...new Set(users)].filter((user) => !found.has(user)) } });
+  return ok({
+    type: 'key_response',
+    body: { packages, unavailable: [...new Set(users)].filter((user) => !found.has(user)) },
+  });
 }
 
 type WirePackage = NorcCBody<'key_response'>['packages'][number];
 
-async function claimAt(services: RequestServices, device: AuthenticatedDevice, domain: Domain, users: readonly UserAddress[]): Promise<Result<readonly WirePackage[]>> {
+async function claimAt(
+  services: RequestServices,
+  device: AuthenticatedDevice,
+  domain: Domain,
+  users: readonly UserAddress[],
+): Promise<Result<readonly WirePackage[]>> {
   if (domain === services.domain) {
     const claimed = await services.directory.claimKeyPackages(users, device.user);
     return ok(claimed.filter((one) => one.deviceId !== device.deviceId).map(wirePackage));
   }
-  const answer = await services.links.request(domain, 'interactive', { type: 'key_claim', body: { requester: device.user, users } });
+  const answer = await services.links.request(domain, 'interactive', {
+    type: 'key_claim',
+    body: { requester: device.user, users },
+  });
   if (!answer.ok) return answer;
   if (answer.value.type !== 'key_claim_result') return reject('unexpected_message', answer.value.type);
   return ok(answer.value.body.packages.filter((one) => users.includes(one.user)));
@@ -124,7 +211,11 @@ export function wirePackage({ user, deviceId, keyPackage }: ClaimedPackage): Wir
   return { user, device_id: deviceId, key_package: keyPackage };
 }
 
-async function publishKeys({ directory }: RequestServices, device: AuthenticatedDevice, body: NorcCBody<'key_publish'>): Promise<Result<Reply>> {
+async function publishKeys(
+  { directory }: RequestServices,
+  device: AuthenticatedDevice,
+  body: NorcCBody<'key_publish'>,
+): Promise<Result<Reply>> {
   const outcome = await directory.publishKeyPackages(device, body.packages, body.last_resort);
   return outcome.ok ? ok({ type: 'key_stock', body: { count: outcome.value.stock } }) : outcome;
 }
@@ -152,7 +243,11 @@ export async function deviceList(directory: Directory, user: UserAddress): Promi
 }
 
 /** A user takes away a device of its own. Anybody else's is "forbidden", like one that does not exist. */
-async function revokeOwnDevice({ directory }: RequestServices, device: AuthenticatedDevice, target: NorcCBody<'device_revoke'>['device_id']): Promise<Result<Reply>> {
+async function revokeOwnDevice(
+  { directory }: RequestServices,
+  device: AuthenticatedDevice,
+  target: NorcCBody<'device_revoke'>['device_id'],
+): Promise<Result<Reply>> {
   const owned = await directory.device(target);
   if (owned?.user !== device.user) return reject('forbidden', 'device');
   const outcome = await directory.revokeDevice(target, device.user);

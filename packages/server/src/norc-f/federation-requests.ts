@@ -1,4 +1,17 @@
-import { type Domain, domainOf, ERRORS, fullBucket, MESSAGE_TYPES, ok, type RatePolicy, type Result, reject, takeTokens, type TokenBucket, type Clock } from '@norc/protocol/base';
+import {
+  type Clock,
+  type Domain,
+  domainOf,
+  ERRORS,
+  fullBucket,
+  MESSAGE_TYPES,
+  ok,
+  type RatePolicy,
+  type Result,
+  reject,
+  type TokenBucket,
+  takeTokens,
+} from '@norc/protocol/base';
 import type { NorcFBody, NorcFMessage } from '@norc/protocol/norc-f';
 import type { ReceivedMessage } from '@norc/protocol/wire';
 import { wirePackage } from '../norc-c/requests.ts';
@@ -31,11 +44,15 @@ export class FederationRequests {
         return ok({ type: 'submit_result', body: { items: await this.#submit(domain, request.body.items) } });
       case 'message_relay': {
         const outcome = await this.#s.delivery.acceptRelay(domain, request.body);
-        return outcome.ok ? ok({ type: 'relay_ack', body: { conversation: request.body.conversation, seq: outcome.value.seq } }) : outcome;
+        return outcome.ok
+          ? ok({ type: 'relay_ack', body: { conversation: request.body.conversation, seq: outcome.value.seq } })
+          : outcome;
       }
       case 'conversation_announce': {
         const outcome = await this.#s.delivery.acceptAnnounce(domain, request.body);
-        return outcome.ok ? ok({ type: 'relay_ack', body: { conversation: request.body.conversation, seq: outcome.value.seq } }) : outcome;
+        return outcome.ok
+          ? ok({ type: 'relay_ack', body: { conversation: request.body.conversation, seq: outcome.value.seq } })
+          : outcome;
       }
       case 'delivery_ack':
         await this.#s.delivery.acceptDelivered(domain, request.body.updates);
@@ -57,23 +74,39 @@ export class FederationRequests {
   }
 
   /** Decided in the order in which they came; a batch over the rate is told to come again. */
-  async #submit(peer: Domain, items: NorcFBody<'message_submit'>['items']): Promise<NorcFBody<'submit_result'>['items']> {
+  async #submit(
+    peer: Domain,
+    items: NorcFBody<'message_submit'>['items'],
+  ): Promise<NorcFBody<'submit_result'>['items']> {
     const now = this.#s.clock.now();
     const cost = Math.min(items.length, this.#s.rate.burst);
     const taken = takeTokens(this.#s.rate, this.#buckets.get(peer) ?? fullBucket(this.#s.rate, now), now, cost);
     this.#buckets.set(peer, taken.bucket);
     if (taken.allowed) return await Promise.all(items.map((item) => this.#s.delivery.submitFrom(peer, item)));
-    return items.map(({ conversation, message_id }) => ({ conversation, message_id, status: 'retry', code: ERRORS.rate.code }));
+    return items.map(({ conversation, message_id }) => ({
+      conversation,
+      message_id,
+      status: 'retry',
+      code: ERRORS.rate.code,
+    }));
   }
 
   /** A peer without the permission, a user without a device and one that does not exist get one answer. */
   async #claim(peer: Domain, { requester, users }: NorcFBody<'key_claim'>): Promise<Result<NorcFMessage>> {
     if (domainOf(requester) !== peer) return reject('forbidden', 'requester');
-    const decision = this.#s.trust.decide({ local: this.#s.domain, remote: peer, direction: 'incoming', permission: 'user_discovery' });
+    const decision = this.#s.trust.decide({
+      local: this.#s.domain,
+      remote: peer,
+      direction: 'incoming',
+      permission: 'user_discovery',
+    });
     const ours = decision.kind === 'allow' ? users.filter((user) => domainOf(user) === this.#s.domain) : [];
     const claimed = await this.#s.directory.claimKeyPackages(ours, requester);
     const found = new Set(claimed.map((one) => one.user));
-    return ok({ type: 'key_claim_result', body: { packages: claimed.map(wirePackage), unavailable: users.filter((user) => !found.has(user)) } });
+    return ok({
+      type: 'key_claim_result',
+      body: { packages: claimed.map(wirePackage), unavailable: users.filter((user) => !found.has(user)) },
+    });
   }
 
   async #trust(peer: Domain, type: TrustType, document: Uint8Array): Promise<Result<NorcFMessage | undefined>> {

@@ -1,18 +1,25 @@
-import { decodeUtf8, type Domain, type Instant, LIMITS, type Result, utf8 } from '@norc/protocol/base';
+import { type Domain, decodeUtf8, type Instant, LIMITS, type Result, utf8 } from '@norc/protocol/base';
 import type { KeyClass } from '@norc/protocol/crypto';
 import {
   answerHello,
   federationAnswerExtra,
   federationClientProofInput,
   NORC_F_HELLO,
-  readHello,
   type ResponderOutcome,
+  readHello,
 } from '@norc/protocol/handshake';
 import { admitRequest, type NorcFMessage, type Priority } from '@norc/protocol/norc-f';
 import type { ReceivedMessage } from '@norc/protocol/wire';
 import type { LinkConnection, LinkHandler, LinkStream } from '../transport/port.ts';
 import { LinkChannel, type LinkFrame } from './link-channel.ts';
-import { checkPeer, LINK_CAPABILITIES, LINK_SUITES, type LinkIdentity, ownFields, type PeerEvidence } from './link-identity.ts';
+import {
+  checkPeer,
+  LINK_CAPABILITIES,
+  LINK_SUITES,
+  type LinkIdentity,
+  ownFields,
+  type PeerEvidence,
+} from './link-identity.ts';
 import type { LinkTrust } from './link-trust.ts';
 
 /** Requests of one link that are being answered. A peer that sends more without reading answers is cut off. */
@@ -22,7 +29,10 @@ export interface IncomingDependencies {
   readonly identity: LinkIdentity;
   readonly trust: LinkTrust;
   /** Answers one request; `undefined` where the protocol has no answer. */
-  readonly serve: (peer: PeerEvidence, request: ReceivedMessage<NorcFMessage>) => Promise<Result<NorcFMessage | undefined>>;
+  readonly serve: (
+    peer: PeerEvidence,
+    request: ReceivedMessage<NorcFMessage>,
+  ) => Promise<Result<NorcFMessage | undefined>>;
   /** A new reference for an error that is told to a peer; the story goes to the log. */
   readonly refer: (peer: Domain | undefined, code: string, detail: string) => string;
   readonly onAuthenticated: (link: IncomingLink, peer: PeerEvidence) => void;
@@ -61,7 +71,8 @@ export class IncomingLink implements LinkHandler {
   frame(stream: LinkStream, bytes: Uint8Array): void {
     switch (this.#phase.name) {
       case 'awaiting_hello':
-        if (stream.priority !== 'control') return this.#abort(undefined, 'unexpected_message', 'frame before the hello');
+        if (stream.priority !== 'control')
+          return this.#abort(undefined, 'unexpected_message', 'frame before the hello');
         this.#phase = { name: 'answering' };
         void this.#answer(bytes).catch((error) => this.#fault(error));
         return;
@@ -113,7 +124,8 @@ export class IncomingLink implements LinkHandler {
   #open(outcome: ResponderOutcome<KeyClass>, peer: PeerEvidence): void {
     const { streams } = this.#connection;
     const { clock, random } = this.#d.identity;
-    const channel = (priority: Priority) => new LinkChannel(streams[priority], outcome.channels[priority], clock, random);
+    const channel = (priority: Priority) =>
+      new LinkChannel(streams[priority], outcome.channels[priority], clock, random);
     this.#channels = { control: channel('control'), interactive: channel('interactive'), bulk: channel('bulk') };
     this.#phase = { name: 'awaiting_auth', peer, since: clock.now() };
     streams.control.send(utf8(outcome.text));
@@ -128,15 +140,27 @@ export class IncomingLink implements LinkHandler {
     const phase = this.#phase;
     if (phase.name !== 'open' && phase.name !== 'awaiting_auth') return;
     const trusted = phase.peer.trusted && this.#d.trust.pins(phase.peer.domain) !== undefined;
-    const admitted = admitRequest({ authenticated: phase.name === 'open', trusted }, stream.priority, opened.value.type);
+    const admitted = admitRequest(
+      { authenticated: phase.name === 'open', trusted },
+      stream.priority,
+      opened.value.type,
+    );
     if (!admitted.ok) {
-      channel.refuse(opened.value.messageId, admitted.error.code, this.#d.refer(phase.peer.domain, admitted.error.code, admitted.error.detail));
+      channel.refuse(
+        opened.value.messageId,
+        admitted.error.code,
+        this.#d.refer(phase.peer.domain, admitted.error.code, admitted.error.detail),
+      );
       if (phase.name === 'awaiting_auth') this.#connection.close();
       return;
     }
     const request = channel.decode(opened.value);
     if (!request.ok) {
-      channel.refuse(opened.value.messageId, request.error.code, this.#d.refer(phase.peer.domain, request.error.code, request.error.detail));
+      channel.refuse(
+        opened.value.messageId,
+        request.error.code,
+        this.#d.refer(phase.peer.domain, request.error.code, request.error.detail),
+      );
       return;
     }
     if (phase.name === 'awaiting_auth') return this.#authenticate(phase.peer, channel, opened.value, request.value);
@@ -144,7 +168,12 @@ export class IncomingLink implements LinkHandler {
   }
 
   /** The dialer proves the server key that its hello named, in this very channel. */
-  #authenticate(peer: PeerEvidence, channel: LinkChannel, frame: LinkFrame, request: ReceivedMessage<NorcFMessage>): void {
+  #authenticate(
+    peer: PeerEvidence,
+    channel: LinkChannel,
+    frame: LinkFrame,
+    request: ReceivedMessage<NorcFMessage>,
+  ): void {
     if (request.type !== 'federation_auth') return this.#abort(peer.domain, 'unexpected_message', request.type);
     const { crypto, clock } = this.#d.identity;
     const signed = federationClientProofInput(channel.transcriptHash);
@@ -156,14 +185,24 @@ export class IncomingLink implements LinkHandler {
     this.#d.onAuthenticated(this, peer);
   }
 
-  async #serve(peer: PeerEvidence, channel: LinkChannel, frame: LinkFrame, request: ReceivedMessage<NorcFMessage>): Promise<void> {
+  async #serve(
+    peer: PeerEvidence,
+    channel: LinkChannel,
+    frame: LinkFrame,
+    request: ReceivedMessage<NorcFMessage>,
+  ): Promise<void> {
     this.#pending += 1;
     if (this.#pending > PENDING_MAX) return this.#abort(peer.domain, 'queue_full', 'requests');
     try {
       if (request.type === 'ping') return channel.reply(frame.messageId, { type: 'pong', body: {} });
       const answer = await this.#d.serve(peer, request);
       if (this.#phase.name !== 'open') return;
-      if (!answer.ok) channel.refuse(frame.messageId, answer.error.code, this.#d.refer(peer.domain, answer.error.code, answer.error.detail));
+      if (!answer.ok)
+        channel.refuse(
+          frame.messageId,
+          answer.error.code,
+          this.#d.refer(peer.domain, answer.error.code, answer.error.detail),
+        );
       else if (answer.value !== undefined) channel.reply(frame.messageId, answer.value);
     } catch (error) {
       this.#fault(error);

@@ -1,4 +1,15 @@
-import { type Clock, type ErrorName, idFromBytes, type MessageId, type MessageTypeName, MESSAGE_TYPES, ok, type Random, type Result, reject } from '@norc/protocol/base';
+import {
+  type Clock,
+  type ErrorName,
+  idFromBytes,
+  MESSAGE_TYPES,
+  type MessageId,
+  type MessageTypeName,
+  ok,
+  type Random,
+  type Result,
+  reject,
+} from '@norc/protocol/base';
 import type { SecureChannel } from '@norc/protocol/handshake';
 import { NORC_F_MESSAGES, type NorcFMessage } from '@norc/protocol/norc-f';
 import { decodeMessage, encodeMessage, errorBody, type ReceivedMessage } from '@norc/protocol/wire';

@@ -1,6 +1,20 @@
 import { type Clock, type Domain, ok, type Random, type Result, reject, sameBytes, toHex } from '@norc/protocol/base';
-import { type Crypto, parseDocumentJson, SERVER_CERTIFICATE, type Signer, verifyServerCertificate } from '@norc/protocol/crypto';
-import { type FederationFields, HYBRID_SUITES, type HybridSuite, readFederationFields, suitesOf, type TrustReference, type VersionList } from '@norc/protocol/handshake';
+import {
+  type Crypto,
+  parseDocumentJson,
+  SERVER_CERTIFICATE,
+  type Signer,
+  verifyServerCertificate,
+} from '@norc/protocol/crypto';
+import {
+  type FederationFields,
+  HYBRID_SUITES,
+  type HybridSuite,
+  readFederationFields,
+  suitesOf,
+  type TrustReference,
+  type VersionList,
+} from '@norc/protocol/handshake';
 import type { JsonObject } from '@norc/protocol/wire';
 import type { LinkTrust } from './link-trust.ts';
 
@@ -29,7 +43,9 @@ export interface PeerEvidence {
 export function ownFields(identity: LinkIdentity, trust: LinkTrust, peer: Domain): FederationFields {
   const references = trust.references(peer);
   const parties = { origin: identity.domain, destination: peer };
-  return references === undefined ? parties : { ...parties, trust: { issued: references.given, held: references.received } };
+  return references === undefined
+    ? parties
+    : { ...parties, trust: { issued: references.given, held: references.received } };
 }
 
 /**
@@ -38,16 +54,24 @@ export function ownFields(identity: LinkIdentity, trust: LinkTrust, peer: Domain
  * the same two trust certificates. Without: it is a stranger, whose key signs what it
  * says on this link and nothing else; the trust exchange proves the rest itself.
  */
-export function checkPeer(identity: LinkIdentity, trust: LinkTrust, json: JsonObject, expected: Domain | undefined, spkiHash: Uint8Array): Result<PeerEvidence> {
+export function checkPeer(
+  identity: LinkIdentity,
+  trust: LinkTrust,
+  json: JsonObject,
+  expected: Domain | undefined,
+  spkiHash: Uint8Array,
+): Result<PeerEvidence> {
   const fields = readFederationFields(json);
   if (!fields.ok) return fields;
   const { origin, destination, certificate } = fields.value;
   if (destination !== identity.domain) return reject('forbidden', 'destination');
-  if (origin === identity.domain || (expected !== undefined && origin !== expected)) return reject('forbidden', 'origin');
+  if (origin === identity.domain || (expected !== undefined && origin !== expected))
+    return reject('forbidden', 'origin');
   const pins = trust.pins(origin);
   const references = trust.references(origin);
   if (pins === undefined || references === undefined) return stranger(origin, certificate);
-  if (fields.value.trust === undefined || !sameTrust(fields.value.trust, references)) return stranger(origin, certificate);
+  if (fields.value.trust === undefined || !sameTrust(fields.value.trust, references))
+    return stranger(origin, certificate);
   const document = parseDocumentJson(SERVER_CERTIFICATE, certificate);
   if (!document.ok) return document;
   const verified = verifyServerCertificate(identity.crypto, document.value, {
@@ -68,6 +92,9 @@ function stranger(domain: Domain, certificate: JsonObject): Result<PeerEvidence>
 }
 
 /** The peer issued what we hold, and holds what we issued. */
-function sameTrust(theirs: NonNullable<FederationFields['trust']>, ours: { readonly given: TrustReference; readonly received: TrustReference }): boolean {
+function sameTrust(
+  theirs: NonNullable<FederationFields['trust']>,
+  ours: { readonly given: TrustReference; readonly received: TrustReference },
+): boolean {
   return sameBytes(theirs.issued.hash, ours.received.hash) && sameBytes(theirs.held.hash, ours.given.hash);
 }

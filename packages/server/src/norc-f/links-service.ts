@@ -46,7 +46,11 @@ export class LinksService {
     if (peer.trusted) this.#workers.get(peer.domain)?.heard();
   }
 
-  async request(peer: Domain, priority: Priority, message: NorcFMessage & { readonly type: NorcFType }): Promise<Result<ReceivedMessage<NorcFMessage>, Reject>> {
+  async request(
+    peer: Domain,
+    priority: Priority,
+    message: NorcFMessage & { readonly type: NorcFType },
+  ): Promise<Result<ReceivedMessage<NorcFMessage>, Reject>> {
     return await this.#worker(peer).request(priority, message);
   }
 
@@ -60,12 +64,16 @@ export class LinksService {
     const answer = await this.#worker(peer).request('control', trustMessage(type, document));
     if (!answer.ok) return answer;
     const { body } = answer.value;
-    return 'document' in body && body.document instanceof Uint8Array ? ok(body.document) : reject('unexpected_message', answer.value.type);
+    return 'document' in body && body.document instanceof Uint8Array
+      ? ok(body.document)
+      : reject('unexpected_message', answer.value.type);
   }
 
   sendDelivered(peer: Domain, updates: readonly DeliveredUpdate[]): void {
     for (let i = 0; i < updates.length; i += UPDATES_MAX) {
-      this.#workers.get(peer)?.sendIfUp('interactive', { type: 'delivery_ack', body: { updates: updates.slice(i, i + UPDATES_MAX) } });
+      this.#workers
+        .get(peer)
+        ?.sendIfUp('interactive', { type: 'delivery_ack', body: { updates: updates.slice(i, i + UPDATES_MAX) } });
     }
   }
 

@@ -46,7 +46,8 @@ export class OutboxDrain {
     const now = this.#d.now();
     const fresh = rows.filter((row) => !this.#sent.has(row.id) && row.expiresAt > now);
     await this.#expire(rows.filter((row) => row.expiresAt <= now));
-    for (const announce of fresh.filter((row) => row.type === MESSAGE_TYPES.conversation_announce)) await this.#announce(announce);
+    for (const announce of fresh.filter((row) => row.type === MESSAGE_TYPES.conversation_announce))
+      await this.#announce(announce);
     for (const batch of submissionBatches(fresh)) {
       if (this.#framesInFlight >= FRAMES_IN_FLIGHT_MAX) return;
       this.#submit(batch);
@@ -105,12 +106,18 @@ function submissionOf(row: OutboxRow): SubmitItems {
 }
 
 /** As many submissions in a frame as its bounds allow. */
-function submissionBatches(rows: readonly OutboxRow[]): { readonly ids: MessageId[]; readonly items: SubmitItems[number][] }[] {
+function submissionBatches(
+  rows: readonly OutboxRow[],
+): { readonly ids: MessageId[]; readonly items: SubmitItems[number][] }[] {
   const batches: { ids: MessageId[]; items: SubmitItems[number][]; bytes: number }[] = [];
   for (const row of rows) {
     for (const item of submissionOf(row)) {
       let last = batches.at(-1);
-      if (last === undefined || last.items.length >= LIMITS.entriesPerFrameMax || last.bytes + row.body.length > FRAME_BYTES_MAX) {
+      if (
+        last === undefined ||
+        last.items.length >= LIMITS.entriesPerFrameMax ||
+        last.bytes + row.body.length > FRAME_BYTES_MAX
+      ) {
         last = { ids: [], items: [], bytes: 0 };
         batches.push(last);
       }
@@ -123,5 +130,10 @@ function submissionBatches(rows: readonly OutboxRow[]): { readonly ids: MessageI
 }
 
 function expired(item: SubmitItems[number]): NorcFBody<'submit_result'>['items'][number] {
-  return { conversation: item.conversation, message_id: item.message_id, status: 'refused', code: ERRORS.ttl_expired.code };
+  return {
+    conversation: item.conversation,
+    message_id: item.message_id,
+    status: 'refused',
+    code: ERRORS.ttl_expired.code,
+  };
 }

@@ -1,14 +1,34 @@
-import { decodeUtf8, type Domain, LIMITS, type MessageId, ok, type Result, reject, utf8 } from '@norc/protocol/base';
-import { federationClientProofInput, federationHelloExtra, type InitiatorOutcome, NORC_F_HELLO, startHello } from '@norc/protocol/handshake';
+import { type Domain, decodeUtf8, LIMITS, type MessageId, ok, type Result, reject, utf8 } from '@norc/protocol/base';
 import type { KeyClass } from '@norc/protocol/crypto';
+import {
+  federationClientProofInput,
+  federationHelloExtra,
+  type InitiatorOutcome,
+  NORC_F_HELLO,
+  startHello,
+} from '@norc/protocol/handshake';
 import { admitReply, type NorcFMessage, type NorcFType, type Priority } from '@norc/protocol/norc-f';
 import type { ReceivedMessage } from '@norc/protocol/wire';
 import { errorName } from '../delivery/submit-item.ts';
 import { LinkError } from '../transport/errors.ts';
-import type { LinkCloseCause, LinkConnection, LinkEndpoint, LinkHandler, LinkStream, LinkTransport } from '../transport/port.ts';
+import type {
+  LinkCloseCause,
+  LinkConnection,
+  LinkEndpoint,
+  LinkHandler,
+  LinkStream,
+  LinkTransport,
+} from '../transport/port.ts';
 import type { Timers } from '../transport/timers.ts';
 import { LinkChannel } from './link-channel.ts';
-import { checkPeer, LINK_CAPABILITIES, LINK_SUITES, type LinkIdentity, ownFields, type PeerEvidence } from './link-identity.ts';
+import {
+  checkPeer,
+  LINK_CAPABILITIES,
+  LINK_SUITES,
+  type LinkIdentity,
+  ownFields,
+  type PeerEvidence,
+} from './link-identity.ts';
 import type { LinkTrust } from './link-trust.ts';
 
 const REQUEST_TIMEOUT_MS = 30_000;
@@ -50,7 +70,8 @@ export class OutgoingLink implements LinkHandler {
     dependencies: OutgoingDependencies,
   ) {
     const { clock, random } = dependencies.identity;
-    const channel = (priority: Priority) => new LinkChannel(connection.streams[priority], outcome.channels[priority], clock, random);
+    const channel = (priority: Priority) =>
+      new LinkChannel(connection.streams[priority], outcome.channels[priority], clock, random);
     this.#connection = connection;
     this.#channels = { control: channel('control'), interactive: channel('interactive'), bulk: channel('bulk') };
     this.#timers = dependencies.timers;
@@ -68,7 +89,9 @@ export class OutgoingLink implements LinkHandler {
     if (!this.#open) return Promise.resolve(reject('no_route', 'link closed'));
     return new Promise((settle) => {
       const id = this.#channels[priority].request(message);
-      const cancel = this.#timers.after(REQUEST_TIMEOUT_MS, () => this.#settle(id, reject('no_route', 'no answer in time')));
+      const cancel = this.#timers.after(REQUEST_TIMEOUT_MS, () =>
+        this.#settle(id, reject('no_route', 'no answer in time')),
+      );
       this.#waiting.set(id, { type: message.type, settle, cancel });
     });
   }
@@ -102,7 +125,10 @@ export class OutgoingLink implements LinkHandler {
     if (!admitted.ok) return this.#settle(frame.messageId, admitted);
     const answer = channel.decode(frame);
     if (answer.ok && answer.value.type === 'error') {
-      return this.#settle(frame.messageId, reject(errorName(answer.value.body.code), `answer of ${this.peer.domain}: ${answer.value.body.reference}`));
+      return this.#settle(
+        frame.messageId,
+        reject(errorName(answer.value.body.code), `answer of ${this.peer.domain}: ${answer.value.body.reference}`),
+      );
     }
     this.#settle(frame.messageId, answer);
   }
@@ -172,7 +198,10 @@ export async function dialLink(
     });
     if (!outcome.ok) {
       connection.close();
-      const version = outcome.error.code === 'version_span' || outcome.error.code === 'no_compatible_version' || outcome.error.code === 'downgrade_refused';
+      const version =
+        outcome.error.code === 'version_span' ||
+        outcome.error.code === 'no_compatible_version' ||
+        outcome.error.code === 'downgrade_refused';
       return fail(version ? 'version' : 'identity', `${outcome.error.code}: ${outcome.error.detail}`);
     }
     dependencies.rememberMajor(peer, outcome.value.newestMajorSeen);
@@ -185,7 +214,11 @@ export async function dialLink(
   }
 }
 
-async function proveLink({ identity }: OutgoingDependencies, opening: OpeningLink, link: OutgoingLink): Promise<Result<OutgoingLink, DialFailure>> {
+async function proveLink(
+  { identity }: OutgoingDependencies,
+  opening: OpeningLink,
+  link: OutgoingLink,
+): Promise<Result<OutgoingLink, DialFailure>> {
   opening.handOver(link);
   const ready = await link.prove(await identity.signer.sign(link.toProve));
   if (ready.ok) return ok(link);

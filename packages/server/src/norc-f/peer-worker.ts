@@ -1,11 +1,23 @@
 import { type Domain, ok, type Result, reject } from '@norc/protocol/base';
-import { attemptFailed, attemptStarted, attemptSucceeded, type Breaker, CLOSED, failsFast, mayAttempt, type NorcFMessage, type NorcFType, peerHeard, type Priority } from '@norc/protocol/norc-f';
+import {
+  attemptFailed,
+  attemptStarted,
+  attemptSucceeded,
+  type Breaker,
+  CLOSED,
+  failsFast,
+  mayAttempt,
+  type NorcFMessage,
+  type NorcFType,
+  type Priority,
+  peerHeard,
+} from '@norc/protocol/norc-f';
 import type { ReceivedMessage } from '@norc/protocol/wire';
 import type { Delivery, LinkStatus } from '../services.ts';
 import type { Store } from '../storage/port.ts';
 import type { LinkCloseCause, LinkEndpoint } from '../transport/port.ts';
-import { dialLink, type OutgoingDependencies, type OutgoingLink } from './outgoing-link.ts';
 import { OutboxDrain } from './outbox-drain.ts';
+import { dialLink, type OutgoingDependencies, type OutgoingLink } from './outgoing-link.ts';
 
 const RELAYS_IN_FLIGHT_MAX = 8;
 
@@ -59,7 +71,10 @@ export class PeerWorker {
     if (this.#breaker !== before) this.wake();
   }
 
-  async request(priority: Priority, message: NorcFMessage & { readonly type: NorcFType }): Promise<Result<ReceivedMessage<NorcFMessage>>> {
+  async request(
+    priority: Priority,
+    message: NorcFMessage & { readonly type: NorcFType },
+  ): Promise<Result<ReceivedMessage<NorcFMessage>>> {
     const link = await this.#connected(true);
     return link.ok ? await link.value.request(priority, message) : link;
   }
@@ -107,11 +122,16 @@ export class PeerWorker {
 
   status(): Omit<LinkStatus, 'queued'> {
     const since = this.#breaker.state === 'closed' ? this.#upSince : this.#breaker.since;
-    const base = { peer: this.peer, since: since as LinkStatus['since'], attempts: this.#breaker.state === 'closed' ? 0 : this.#breaker.failures };
+    const base = {
+      peer: this.peer,
+      since: since as LinkStatus['since'],
+      attempts: this.#breaker.state === 'closed' ? 0 : this.#breaker.failures,
+    };
     const cause = this.#cause === undefined ? {} : { cause: this.#cause };
     if (this.link !== undefined) return { ...base, state: 'up', version: this.link.version };
     if (this.#d.trust.pins(this.peer) === undefined) return { ...base, ...cause, state: 'blocked' };
-    if (this.#breaker.state === 'waiting') return { ...base, ...cause, state: 'waiting', nextAttemptAt: this.#breaker.retryAt };
+    if (this.#breaker.state === 'waiting')
+      return { ...base, ...cause, state: 'waiting', nextAttemptAt: this.#breaker.retryAt };
     return { ...base, ...cause, state: this.#dialing === undefined ? 'waiting' : 'connecting' };
   }
 
@@ -181,7 +201,11 @@ export class PeerWorker {
     this.#upSince = clock.now();
     this.#relays = 0;
     this.#link = dialed.value;
-    this.#drain = new OutboxDrain(this.peer, dialed.value, { ...this.#d, now: () => clock.now(), later: () => this.wake() });
+    this.#drain = new OutboxDrain(this.peer, dialed.value, {
+      ...this.#d,
+      now: () => clock.now(),
+      later: () => this.wake(),
+    });
     if (dialed.value.peer.trusted) await this.#d.delivery.linkUp(this.peer);
     this.#d.onState(this.peer, 'up', `version ${dialed.value.version}`);
     this.wake();
@@ -191,7 +215,11 @@ export class PeerWorker {
   async #tryEndpoints(): Promise<Result<OutgoingLink>> {
     let detail = 'no address is known';
     for (const endpoint of await this.#d.endpoints(this.peer)) {
-      const dialed = await dialLink({ ...this.#d, onClosed: (link, cause) => this.#closed(link, cause) }, this.peer, endpoint);
+      const dialed = await dialLink(
+        { ...this.#d, onClosed: (link, cause) => this.#closed(link, cause) },
+        this.peer,
+        endpoint,
+      );
       if (dialed.ok) return ok(dialed.value);
       detail = `${dialed.error.cause}: ${dialed.error.detail}`;
     }

@@ -1,21 +1,39 @@
-import { type Clock, type Domain, InvariantError, MESSAGE_TYPES, ok, type Random, type Result, reject } from '@norc/protocol/base';
-import { type Crypto, documentType, parseDocument, type SignedDocument, type Signer, signDocument } from '@norc/protocol/crypto';
+import {
+  type Clock,
+  type Domain,
+  InvariantError,
+  MESSAGE_TYPES,
+  ok,
+  type Random,
+  type Result,
+  reject,
+} from '@norc/protocol/base';
+import {
+  type Crypto,
+  documentType,
+  parseDocument,
+  type SignedDocument,
+  type Signer,
+  signDocument,
+} from '@norc/protocol/crypto';
 import {
   certificateIdFromBytes,
+  type DomainProof,
   decodeInitiatorState,
   decodeResponderState,
-  type DomainProof,
-  encodeInitiatorState,
-  encodeResponderState,
   type ExchangeContext,
   type ExchangeEffect,
   type ExchangeEvent,
   type ExchangeStep,
+  encodeInitiatorState,
+  encodeResponderState,
   exchangeIdFromBytes,
   type GrantedLevel,
   type InitiatorState,
   type Party,
   type ResponderState,
+  resumeInitiator,
+  resumeResponder,
   startInitiator,
   startResponder,
   stepInitiator,
@@ -41,7 +59,8 @@ export interface RunnerDependencies {
   readonly clock: Clock;
   readonly random: Random;
   readonly signer: Signer;
-  readonly proveDomain: (domain: Domain, rootKey: Uint8Array) => Promise<DomainProof>;
+  /** `undefined`: the name service does not answer now, which says nothing about the domain. */
+  readonly proveDomain: (domain: Domain, rootKey: Uint8Array) => Promise<DomainProof | undefined>;
   /** Sends a signed document to the peer; what is lost is sent again by `retry`. */
   readonly send: (peer: Domain, type: number, document: Uint8Array) => void;
   /** Both certificates are stored and in force from their dates on. */
@@ -92,7 +111,13 @@ export class ExchangeRunner {
     if (!started.ok) return started;
     const { state, effects } = started.value;
     const exchange: Exchange = { role: 'initiator', id: state.exchange_id, peer, state };
-    const event: AuditEvent = { type: 'trust_requested', actor, subject: `org:${peer}`, outcome: 'ok', detail: { level } };
+    const event: AuditEvent = {
+      type: 'trust_requested',
+      actor,
+      subject: `org:${peer}`,
+      outcome: 'ok',
+      detail: { level },
+    };
     return await this.#inTurn(exchange.id, () => this.#settle(exchange, effects, [event]));
   }
 
@@ -109,7 +134,12 @@ export class ExchangeRunner {
       if (!started.ok) return started;
       if (started.value.state.peer !== peer) return reject('forbidden', 'party of the exchange');
       const exchange: Exchange = { role: 'responder', id: id.value, peer, state: started.value.state };
-      const event: AuditEvent = { type: 'trust_request_received', actor: `org:${peer}`, subject: `exchange:${id.value}`, outcome: 'ok' };
+      const event: AuditEvent = {
+        type: 'trust_request_received',
+        actor: `org:${peer}`,
+        subject: `exchange:${id.value}`,
+        outcome: 'ok',
+      };
       return await this.#settle(exchange, started.value.effects, [event]);
     });
   }
@@ -119,8 +149,20 @@ export class ExchangeRunner {
     return await this.#step(known, { kind: 'received', document }, []);
   }
 
-  async officer(exchange: Exchange, decision: 'approve' | 'reject', by: string, actor: string, reason?: string): Promise<Result<Exchange>> {
-    const event = { kind: 'officer', decision, by, at: this.#d.clock.now(), ...(reason === undefined ? {} : { reason }) } as const;
+  async officer(
+    exchange: Exchange,
+    decision: 'approve' | 'reject',
+    by: string,
+    actor: string,
+    reason?: string,
+  ): Promise<Result<Exchange>> {
+    const event = {
+      kind: 'officer',
+      decision,
+      by,
+      at: this.#d.clock.now(),
+      ...(reason === undefined ? {} : { reason }),
+    } as const;
     const audit: AuditEvent = {
       type: decision === 'approve' ? 'trust_approved' : 'trust_declined',
       actor,
@@ -134,24 +176,21 @@ export class ExchangeRunner {
     });
   }
 
-  /** Sends again what no answer came to, and lets deadlines pass. */
+  /** Lets deadlines pass, and asks again for what each open exchange waits for: answers and messages may have been lost. */
   async retry(): Promise<void> {
     for (const { id } of this.all) {
       await this.#inTurn(id, async () => {
         const exchange = this.#exchanges.get(id);
         if (exchange === undefined || isOver(exchange)) return;
         const stepped = await this.#step(exchange, { kind: 'clock' }, []);
-        const now = stepped.ok ? stepped.value : exchange;
-        if (now.state.phase === 'proving_domain') await this.#prove(now);
-        else if (!isOver(now)) for (const document of now.state.sent) await this.#sendAgain(now, document);
+        const current = stepped.ok ? stepped.value : exchange;
+        if (isOver(current)) return;
+        const context = this.#context(current.peer);
+        const effects =
+          current.role === 'initiator' ? resumeInitiator(current.state) : resumeResponder(context, current.state);
+        await this.#settle(current, effects, []);
       });
     }
-  }
-
-  async #prove(exchange: Exchange): Promise<void> {
-    const party = 'peer_party' in exchange.state ? exchange.state.peer_party : undefined;
-    if (party === undefined) return;
-    await this.#step(exchange, await this.#d.proveDomain(exchange.peer, party.root_key), []);
   }
 
   #step(exchange: Exchange, event: ExchangeEvent, events: readonly AuditEvent[]): Promise<Result<Exchange>> {
@@ -165,19 +204,26 @@ export class ExchangeRunner {
   }
 
   /** Persist, then send, then ask the world and go on with its answer. */
-  async #settle(exchange: Exchange, effects: readonly ExchangeEffect[], events: readonly AuditEvent[]): Promise<Result<Exchange>> {
+  async #settle(
+    exchange: Exchange,
+    effects: readonly ExchangeEffect[],
+    events: readonly AuditEvent[],
+  ): Promise<Result<Exchange>> {
     const before = this.#exchanges.get(exchange.id);
     if (before?.state !== exchange.state) await this.#persist(exchange, effects, events);
     this.#exchanges.set(exchange.id, exchange);
-    for (const effect of effects) if (effect.kind === 'send') await this.#sign(exchange.peer, effect.message, effect.draft);
+    for (const effect of effects)
+      if (effect.kind === 'send') await this.#sign(exchange.peer, effect.message, effect.draft);
     if (effects.some((effect) => effect.kind === 'keep_certificates')) this.#d.onGranted(exchange.peer);
     for (const effect of effects) {
       if (effect.kind === 'refuse') return reject(effect.code, effect.detail);
       if (effect.kind === 'prove_domain') {
-        return await this.#step(exchange, await this.#d.proveDomain(effect.domain, effect.rootKey), []);
+        const proof = await this.#d.proveDomain(effect.domain, effect.rootKey);
+        return proof === undefined ? ok(exchange) : await this.#step(exchange, proof, []); // asked again by `retry`
       }
       if (effect.kind === 'sign_certificates') return await this.#signCertificates(exchange, effect);
-      if (effect.kind === 'ask_approval' && effect.question.approvalsNeeded <= 0) throw new InvariantError('no approval is needed');
+      if (effect.kind === 'ask_approval' && effect.question.approvalsNeeded <= 0)
+        throw new InvariantError('no approval is needed');
     }
     return ok(exchange);
   }
@@ -193,14 +239,29 @@ export class ExchangeRunner {
           const added = board.addCertificate(document, now);
           if (!added.ok) throw new InvariantError(`certificate of a finished exchange: ${added.error.code}`);
           const { certificateId, issuer, subject, notAfter, level } = added.value;
-          writes.push({ op: 'trust.certificate.put', certificate: { certificateId, issuer, subject, notAfter, document } });
-          audit.push({ type: 'trust_established', actor: `org:${issuer}`, subject: `org:${subject}`, outcome: 'ok', detail: { level, certificate_id: certificateId } });
+          writes.push({
+            op: 'trust.certificate.put',
+            certificate: { certificateId, issuer, subject, notAfter, document },
+          });
+          audit.push({
+            type: 'trust_established',
+            actor: `org:${issuer}`,
+            subject: `org:${subject}`,
+            outcome: 'ok',
+            detail: { level, certificate_id: certificateId },
+          });
         }
         writes.push({ op: 'trust.heard', peer: exchange.peer, at: now });
         board.heard(exchange.peer, now);
       }
       if (effect.kind === 'ended') {
-        audit.push({ type: 'trust_exchange_failed', actor: `org:${exchange.peer}`, subject: `exchange:${exchange.id}`, outcome: 'refused', detail: { code: effect.code } });
+        audit.push({
+          type: 'trust_exchange_failed',
+          actor: `org:${exchange.peer}`,
+          subject: `exchange:${exchange.id}`,
+          outcome: 'refused',
+          detail: { code: effect.code },
+        });
       }
     }
     await this.#d.audit.commit(writes, audit);
@@ -211,14 +272,10 @@ export class ExchangeRunner {
     this.#d.send(peer, MESSAGE_TYPES[message], signed.bytes);
   }
 
-  async #sendAgain(exchange: Exchange, document: Uint8Array): Promise<void> {
-    for (const [name, kind] of Object.entries(TRUST_MESSAGES)) {
-      const parsed = parseDocument<unknown>(kind, document);
-      if (parsed.ok) return await this.#sign(exchange.peer, name as TrustMessageName, parsed.value); // the keys are the names
-    }
-  }
-
-  async #signCertificates(exchange: Exchange, effect: Extract<ExchangeEffect, { kind: 'sign_certificates' }>): Promise<Result<Exchange>> {
+  async #signCertificates(
+    exchange: Exchange,
+    effect: Extract<ExchangeEffect, { kind: 'sign_certificates' }>,
+  ): Promise<Result<Exchange>> {
     const { crypto, signer } = this.#d;
     const issued = await signDocument(crypto, effect.issued, signer);
     const counterpart = await signDocument(crypto, effect.counterpart, signer);
@@ -228,7 +285,12 @@ export class ExchangeRunner {
   #context(peer: Domain): ExchangeContext {
     const { crypto, clock, board } = this.#d;
     const pinnedRootKey = board.knownRootKey(peer);
-    return { crypto, now: clock.now(), policy: board.policy, ...(pinnedRootKey === undefined ? {} : { pinnedRootKey }) };
+    return {
+      crypto,
+      now: clock.now(),
+      policy: board.policy,
+      ...(pinnedRootKey === undefined ? {} : { pinnedRootKey }),
+    };
   }
 
   async #inTurn<T>(id: string, run: () => Promise<T>): Promise<T> {
@@ -254,12 +316,22 @@ function exchangeIdOf(document: Uint8Array): Result<string> {
   const parsed = parseDocument<object>(TRUST_MESSAGES[name], document);
   if (!parsed.ok) return parsed;
   const { body } = parsed.value;
-  return 'exchange_id' in body && typeof body.exchange_id === 'string' ? ok(body.exchange_id) : reject('malformed', 'trust document');
+  return 'exchange_id' in body && typeof body.exchange_id === 'string'
+    ? ok(body.exchange_id)
+    : reject('malformed', 'trust document');
 }
 
 function rowOf(exchange: Exchange, updatedAt: TrustExchangeRow['updatedAt']): TrustExchangeRow {
-  const document = exchange.role === 'initiator' ? encodeInitiatorState(exchange.state) : encodeResponderState(exchange.state);
-  return { exchangeId: exchange.id, peer: exchange.peer, role: exchange.role, state: exchange.state.phase, document, updatedAt };
+  const document =
+    exchange.role === 'initiator' ? encodeInitiatorState(exchange.state) : encodeResponderState(exchange.state);
+  return {
+    exchangeId: exchange.id,
+    peer: exchange.peer,
+    role: exchange.role,
+    state: exchange.state.phase,
+    document,
+    updatedAt,
+  };
 }
 
 function restore(row: TrustExchangeRow): Exchange {

@@ -1,5 +1,5 @@
-import { type Domain, fromHex, type Instant, InvariantError, ok, type Result } from '@norc/protocol/base';
-import { type Crypto, parseDocument, type PinnedOrg } from '@norc/protocol/crypto';
+import { type Domain, fromHex, type Instant, InvariantError, instant, ok, type Result } from '@norc/protocol/base';
+import { type Crypto, type PinnedOrg, parseDocument } from '@norc/protocol/crypto';
 import type { TrustReference } from '@norc/protocol/handshake';
 import {
   decideTrust,
@@ -7,11 +7,12 @@ import {
   extendRevocations,
   type GrantedLevel,
   keysOf,
-  pairLevel,
   type Party,
+  pairLevel,
   type RevocationChain,
   standingOf,
   TRUST_CERTIFICATE,
+  TRUST_REVOCATION,
   type TrustDecision,
   type TrustFacts,
   type TrustPolicy,
@@ -45,11 +46,13 @@ export class TrustBoard {
   async load(store: Store, now: Instant): Promise<void> {
     for (const { document } of await store.read.trustCertificates()) {
       const added = this.addCertificate(document, now);
-      if (!added.ok && added.error.code !== 'certificate_expired') throw new InvariantError(`stored trust certificate: ${added.error.code}`);
+      if (!added.ok && added.error.code !== 'certificate_expired')
+        throw new InvariantError(`stored trust certificate: ${added.error.code}`);
     }
     for (const { issuer, document } of await store.read.trustRevocations()) {
-      const extended = this.addRevocation(issuer, document, now);
-      if (!extended.ok && extended.error.code !== 'certificate_expired') throw new InvariantError(`stored revocation: ${extended.error.code}`);
+      const extended = this.addRevocation(issuer, document, issuedAt(document) ?? now);
+      if (!extended.ok && extended.error.code !== 'certificate_expired')
+        throw new InvariantError(`stored revocation: ${extended.error.code}`);
     }
     for (const peer of this.peers()) {
       const heard = await store.read.trustHeard(peer);
@@ -74,25 +77,41 @@ export class TrustBoard {
   }
 
   #facts(peer: Domain, now: Instant): TrustFacts {
-    return { certificates: this.#certificates, revocations: [...this.#chains.values()], heardAt: this.#heard.get(peer), policy: this.#policy, now };
+    return {
+      certificates: this.#certificates,
+      revocations: [...this.#chains.values()],
+      heardAt: this.#heard.get(peer),
+      policy: this.#policy,
+      now,
+    };
   }
 
   /**
    * The pair in force with a peer, staleness aside: a link to a peer that was not heard
    * for long is how it is heard again. Where renewals overlap, the pair that ends last.
    */
-  pair(peer: Domain, now: Instant): { readonly given: VerifiedTrustCertificate; readonly received: VerifiedTrustCertificate } | undefined {
+  pair(
+    peer: Domain,
+    now: Instant,
+  ): { readonly given: VerifiedTrustCertificate; readonly received: VerifiedTrustCertificate } | undefined {
     if (this.#policy.blocked.has(peer)) return undefined;
-    const given = this.#newestInForce(this.#self.org, peer, now);
-    const received = this.#newestInForce(peer, this.#self.org, now);
+    const given = this.#inForce(this.#self.org, peer, now)[0];
+    const received = this.#inForce(peer, this.#self.org, now)[0];
     return given === undefined || received === undefined ? undefined : { given, received };
   }
 
-  #newestInForce(issuer: Domain, subject: Domain, now: Instant): VerifiedTrustCertificate | undefined {
+  /** Certificates that we gave a peer and that are in force: all of them end when trust ends. */
+  givenInForce(peer: Domain, now: Instant): readonly VerifiedTrustCertificate[] {
+    return this.#inForce(this.#self.org, peer, now);
+  }
+
+  #inForce(issuer: Domain, subject: Domain, now: Instant): readonly VerifiedTrustCertificate[] {
     const chain = this.#chains.get(issuer);
     return this.#certificates
-      .filter((one) => one.issuer === issuer && one.subject === subject && standingOf(one, chain, now).kind === 'in_force')
-      .sort((a, b) => b.notAfter - a.notAfter)[0];
+      .filter(
+        (one) => one.issuer === issuer && one.subject === subject && standingOf(one, chain, now).kind === 'in_force',
+      )
+      .sort((a, b) => b.notAfter - a.notAfter);
   }
 
   certificatesWith(peer: Domain): readonly VerifiedTrustCertificate[] {
@@ -109,7 +128,10 @@ export class TrustBoard {
     return this.#certificates.find((one) => one.subject === peer)?.subjectRootKey;
   }
 
-  references(peer: Domain, now: Instant): { readonly given: TrustReference; readonly received: TrustReference } | undefined {
+  references(
+    peer: Domain,
+    now: Instant,
+  ): { readonly given: TrustReference; readonly received: TrustReference } | undefined {
     const pair = this.pair(peer, now);
     return pair === undefined ? undefined : { given: reference(pair.given), received: reference(pair.received) };
   }
@@ -138,14 +160,16 @@ export class TrustBoard {
     const pinned = issuer.domain === this.#self.org ? this.#self : { org: issuer.domain, rootKey: issuer.root_key };
     const verified = verifyTrustCertificate(this.#crypto, parsed.value, { issuer: pinned, now });
     if (!verified.ok) return verified;
-    const known = this.#certificates.some((one) => one.certificateId === verified.value.certificateId);
+    const known = this.#certificates.some(
+      (one) => one.issuer === verified.value.issuer && one.certificateId === verified.value.certificateId,
+    );
     if (!known) this.#certificates = [...this.#certificates, verified.value];
     return verified;
   }
 
-  /** Errors: those of `extendRevocations`; the chain is unchanged then. */
-  addRevocation(issuer: Domain, document: Uint8Array, now: Instant): Result<RevocationChain> {
-    const extended = extendRevocations(this.#crypto, this.chain(issuer), document, this.trustKeys(issuer, now));
+  /** `at`: when the signing key has to be in date. Errors: those of `extendRevocations`; the chain is unchanged then. */
+  addRevocation(issuer: Domain, document: Uint8Array, at: Instant): Result<RevocationChain> {
+    const extended = extendRevocations(this.#crypto, this.chain(issuer), document, this.trustKeys(issuer, at));
     if (extended.ok) this.#chains.set(issuer, extended.value);
     return extended.ok ? ok(extended.value) : extended;
   }
@@ -164,4 +188,10 @@ function reference({ certificateId, hash }: VerifiedTrustCertificate): TrustRefe
   const id = fromHex(certificateId);
   if (id === undefined) throw new InvariantError('a certificate id is hexadecimal');
   return { certificateId: id, hash };
+}
+
+/** A stored revocation was checked when it came; its key may have been replaced since. */
+function issuedAt(document: Uint8Array): Instant | undefined {
+  const parsed = parseDocument(TRUST_REVOCATION, document);
+  return parsed.ok ? instant(parsed.value.body.issued_at) : undefined;
 }

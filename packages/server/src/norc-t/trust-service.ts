@@ -1,11 +1,28 @@
-import { type Clock, type Domain, type Instant, MESSAGE_TYPES, ok, type Random, type Result, reject, type TrustLevel } from '@norc/protocol/base';
-import { type Crypto, documentHash, draftDocument, parseDocument, rootKeyFingerprint, type Signer, signDocument } from '@norc/protocol/crypto';
+import {
+  type Clock,
+  type Domain,
+  type Instant,
+  InvariantError,
+  MESSAGE_TYPES,
+  ok,
+  type Random,
+  type Result,
+  reject,
+  type TrustLevel,
+} from '@norc/protocol/base';
+import {
+  type Crypto,
+  documentHash,
+  draftDocument,
+  parseDocument,
+  type Signer,
+  signDocument,
+} from '@norc/protocol/crypto';
 import {
   compareStatus,
   type DomainProof,
   draftRevocation,
-  explainDecision,
-  type GrantedLevel,
+  extendRevocations,
   missingOf,
   openDocument,
   type Party,
@@ -15,11 +32,13 @@ import {
   type TrustDecision,
   type TrustPolicy,
   type TrustQuestion,
+  type VerifiedTrustCertificate,
 } from '@norc/protocol/norc-t';
 import type { Audit, Trust, TrustOfficer, TrustSummary } from '../services.ts';
-import type { Store } from '../storage/port.ts';
-import { type Exchange, ExchangeRunner, isOver } from './exchange-runner.ts';
+import type { Store, TrustRevocationRow } from '../storage/port.ts';
+import { ExchangeRunner } from './exchange-runner.ts';
 import { TrustBoard } from './trust-facts.ts';
+import { summarizeTrust } from './trust-summary.ts';
 
 export interface TrustDependencies {
   readonly party: Party;
@@ -30,7 +49,7 @@ export interface TrustDependencies {
   readonly random: Random;
   readonly signer: Signer;
   readonly policy: TrustPolicy;
-  readonly proveDomain: (domain: Domain, rootKey: Uint8Array) => Promise<DomainProof>;
+  readonly proveDomain: (domain: Domain, rootKey: Uint8Array) => Promise<DomainProof | undefined>;
   /** One way, over the link to the peer, dialed if needed. */
   readonly send: (peer: Domain, type: number, document: Uint8Array) => void;
   /** Request and answer, over the link to the peer. */
@@ -75,7 +94,9 @@ export class TrustService implements Trust, TrustOfficer {
 
   pins(peer: Domain) {
     const pair = this.#board.pair(peer, this.#d.clock.now());
-    return pair === undefined ? undefined : { spkiHashes: pair.given.subjectTlsKeys, rootKey: pair.given.subjectRootKey };
+    return pair === undefined
+      ? undefined
+      : { spkiHashes: pair.given.subjectTlsKeys, rootKey: pair.given.subjectRootKey };
   }
 
   references(peer: Domain) {
@@ -128,32 +149,59 @@ export class TrustService implements Trust, TrustOfficer {
     return decided.ok ? ok(this.#summary(peer)) : decided;
   }
 
-  /** In force here before anything is sent; then told to the peer, whose answer is not waited for. */
+  /**
+   * In force here before anything is sent; then told to the peer, whose answer is not
+   * waited for. Each certificate that the peer holds gets a statement of its own, all
+   * in one transaction: an overlapping renewal does not survive.
+   */
   async revoke(peer: Domain, actor: string, reason: string): Promise<Result<{ readonly sequence: number }>> {
-    const { clock, crypto, signer, party, audit } = this.#d;
-    const now = clock.now();
-    const held = this.#board.pair(peer, now);
-    if (held === undefined) return reject('not_trusted', 'no trust certificate is in force with this organisation');
-    const draft = draftRevocation(this.#board.chain(party.domain), {
-      subject: peer,
-      certificate_id: held.given.certificateId,
-      action: 'revoke',
-      reason,
-      issued_at: now,
-      effective_at: now,
-    });
-    const { bytes, body } = await signDocument(crypto, draft, signer);
-    const write = { issuer: party.domain, subject: peer, sequence: body.sequence, document: bytes };
-    const outcome = await audit.commit(
-      [{ op: 'trust.revocation.add', revocation: write }],
-      [{ type: 'revocation_issued', actor, subject: `org:${peer}`, outcome: 'ok', detail: { sequence: body.sequence, certificate_id: body.certificate_id } }],
+    const now = this.#d.clock.now();
+    const held = this.#board.givenInForce(peer, now);
+    if (held.length === 0) return reject('not_trusted', 'no trust certificate is in force with this organisation');
+    const statements = await this.#statements(peer, reason, held, now);
+    const outcome = await this.#d.audit.commit(
+      statements.map(({ write }) => ({ op: 'trust.revocation.add', revocation: write })),
+      statements.map(({ write, certificateId }) => ({
+        type: 'revocation_issued',
+        actor,
+        subject: `org:${peer}`,
+        outcome: 'ok',
+        detail: { sequence: write.sequence, certificate_id: certificateId },
+      })),
     );
     if (!outcome.ok) return reject('internal', 'another revocation was written at the same time');
-    const added = this.#board.addRevocation(party.domain, bytes, now);
-    if (!added.ok) return added;
-    this.#d.send(peer, MESSAGE_TYPES.trust_revoke, bytes);
-    if (this.#board.pair(peer, now) === undefined) this.#tell(peer, 'ended');
-    return ok({ sequence: body.sequence });
+    for (const { write } of statements) {
+      const added = this.#board.addRevocation(this.#d.party.domain, write.document, now);
+      if (!added.ok) return added;
+    }
+    for (const { write } of statements) this.#d.send(peer, MESSAGE_TYPES.trust_revoke, write.document);
+    this.#tell(peer, 'ended');
+    return ok({ sequence: this.#board.chain(this.#d.party.domain).sequence });
+  }
+
+  async #statements(peer: Domain, reason: string, held: readonly VerifiedTrustCertificate[], now: Instant) {
+    const { crypto, signer, party } = this.#d;
+    let chain = this.#board.chain(party.domain);
+    const statements: { readonly write: TrustRevocationRow; readonly certificateId: string }[] = [];
+    for (const { certificateId } of held) {
+      const times = { issued_at: now, effective_at: now };
+      const draft = draftRevocation(chain, {
+        subject: peer,
+        certificate_id: certificateId,
+        action: 'revoke',
+        reason,
+        ...times,
+      });
+      const { bytes, body } = await signDocument(crypto, draft, signer);
+      const next = extendRevocations(crypto, chain, bytes, this.#board.trustKeys(party.domain, now));
+      if (!next.ok) throw new InvariantError(`our own revocation: ${next.error.code}`);
+      chain = next.value;
+      statements.push({
+        write: { issuer: party.domain, subject: peer, sequence: body.sequence, document: bytes },
+        certificateId,
+      });
+    }
+    return statements;
   }
 
   summaries(): readonly TrustSummary[] {
@@ -162,44 +210,41 @@ export class TrustService implements Trust, TrustOfficer {
   }
 
   #summary(peer: Domain): TrustSummary {
-    const now = this.#d.clock.now();
-    const open = this.#runner.all.findLast((one) => one.peer === peer && !isOver(one));
-    const rootKey = this.#board.knownRootKey(peer) ?? peerRootKey(open);
-    const fingerprint = rootKey === undefined ? {} : { rootFingerprint: rootKeyFingerprint(this.#d.crypto, rootKey) };
-    if (open !== undefined) return { peer, ...describeOpen(open), ...fingerprint };
-    const question = { local: this.#d.party.domain, remote: peer, direction: 'outgoing', permission: 'message_relay' } as const;
-    const decision = this.#board.decide(question, now);
-    const explanation = explainDecision(question, decision);
-    const pair = this.#board.pair(peer, now);
-    const level = decision.kind === 'allow' ? decision.level : 'untrusted';
-    if (pair !== undefined) {
-      const notAfter = Math.min(pair.given.notAfter, pair.received.notAfter) as Instant; // the earlier of two instants
-      return { peer, state: 'in_force', level, notAfter, explanation, ...fingerprint };
-    }
-    const ended = this.#runner.all.findLast((one) => one.peer === peer && one.state.phase === 'ended');
-    const refused = this.#board.certificatesWith(peer).length === 0 && ended !== undefined;
-    if (refused) return { peer, state: 'refused', level: 'untrusted', explanation: endedReason(ended), ...fingerprint };
-    const state = decision.kind === 'deny' && decision.reason === 'revoked' ? 'revoked' : decision.kind === 'deny' && decision.reason === 'expired' ? 'expired' : 'none';
-    return { peer, state, level: 'untrusted', explanation, ...fingerprint };
+    const { crypto, clock, party } = this.#d;
+    const exchanges = this.#runner.all.filter((one) => one.peer === peer);
+    return summarizeTrust(crypto, this.#board, exchanges, { self: party.domain, peer, now: clock.now() });
   }
 
   // ---- the peer's documents ----
 
-  async receive(peer: Domain, type: number, document: Uint8Array): Promise<Result<{ readonly type: number; readonly document: Uint8Array } | undefined>> {
+  async receive(
+    peer: Domain,
+    type: number,
+    document: Uint8Array,
+  ): Promise<Result<{ readonly type: number; readonly document: Uint8Array } | undefined>> {
     if (type === MESSAGE_TYPES.trust_revoke) return await this.#receiveRevocation(peer, document);
     if (type === MESSAGE_TYPES.trust_status) return await this.#receiveStatus(peer, document);
     const taken = await this.#runner.receive(peer, document);
     return taken.ok ? ok(undefined) : taken;
   }
 
-  async #receiveRevocation(peer: Domain, document: Uint8Array): Promise<Result<{ readonly type: number; readonly document: Uint8Array }>> {
+  async #receiveRevocation(
+    peer: Domain,
+    document: Uint8Array,
+  ): Promise<Result<{ readonly type: number; readonly document: Uint8Array }>> {
     const { clock, audit, crypto } = this.#d;
     const received = clock.now();
     const before = this.#board.chain(peer);
     const trusted = this.#board.pair(peer, received) !== undefined;
     const extended = this.#board.addRevocation(peer, document, received);
     if (!extended.ok) {
-      audit.note({ type: 'revocation_rejected', actor: `org:${peer}`, subject: `org:${this.#d.party.domain}`, outcome: 'refused', detail: { code: extended.error.code } });
+      audit.note({
+        type: 'revocation_rejected',
+        actor: `org:${peer}`,
+        subject: `org:${this.#d.party.domain}`,
+        outcome: 'refused',
+        detail: { code: extended.error.code },
+      });
       return extended;
     }
     const parsed = parseDocument(TRUST_REVOCATION, document);
@@ -208,7 +253,15 @@ export class TrustService implements Trust, TrustOfficer {
     if (extended.value.sequence > before.sequence) {
       await audit.commit(
         [{ op: 'trust.revocation.add', revocation: { issuer: peer, subject, sequence, document } }],
-        [{ type: 'revocation_received', actor: `org:${peer}`, subject: `org:${subject}`, outcome: 'ok', detail: { sequence, certificate_id } }],
+        [
+          {
+            type: 'revocation_received',
+            actor: `org:${peer}`,
+            subject: `org:${subject}`,
+            outcome: 'ok',
+            detail: { sequence, certificate_id },
+          },
+        ],
       );
     }
     if (trusted && this.#board.pair(peer, clock.now()) === undefined) this.#tell(peer, 'ended');
@@ -236,7 +289,10 @@ export class TrustService implements Trust, TrustOfficer {
     }
   }
 
-  async #receiveStatus(peer: Domain, document: Uint8Array): Promise<Result<{ readonly type: number; readonly document: Uint8Array }>> {
+  async #receiveStatus(
+    peer: Domain,
+    document: Uint8Array,
+  ): Promise<Result<{ readonly type: number; readonly document: Uint8Array }>> {
     const taken = await this.#takeStatus(peer, document);
     if (!taken.ok) return taken;
     return ok({ type: MESSAGE_TYPES.trust_status, document: await this.#ownStatus(peer) });
@@ -250,7 +306,13 @@ export class TrustService implements Trust, TrustOfficer {
     if (body.issuer !== peer || body.to !== this.#d.party.domain) return reject('forbidden', 'parties of the status');
     const standing = compareStatus(this.#board.chain(peer), body);
     if (standing === 'fork') {
-      this.#d.audit.note({ type: 'revocation_rejected', actor: `org:${peer}`, subject: `org:${peer}`, outcome: 'failed', detail: { code: 'revocation_fork' } });
+      this.#d.audit.note({
+        type: 'revocation_rejected',
+        actor: `org:${peer}`,
+        subject: `org:${peer}`,
+        outcome: 'failed',
+        detail: { code: 'revocation_fork' },
+      });
       return reject('revocation_fork', 'status');
     }
     if (standing === 'current') await this.#heardFrom(peer, now);
@@ -267,7 +329,8 @@ export class TrustService implements Trust, TrustOfficer {
     const missing = missingOf(this.#board.chain(this.#d.party.domain), status);
     if (!missing.ok || missing.value.length === 0) return;
     for (const row of await this.#d.store.read.trustRevocations()) {
-      if (row.issuer === this.#d.party.domain && missing.value.includes(row.sequence)) this.#d.send(peer, MESSAGE_TYPES.trust_revoke, row.document);
+      if (row.issuer === this.#d.party.domain && missing.value.includes(row.sequence))
+        this.#d.send(peer, MESSAGE_TYPES.trust_revoke, row.document);
     }
   }
 
@@ -291,30 +354,4 @@ export class TrustService implements Trust, TrustOfficer {
 /** An officer as an exchange names one. */
 function officerOf(actor: string): string {
   return actor.slice(0, 64);
-}
-
-function peerRootKey(exchange: Exchange | undefined): Uint8Array | undefined {
-  return exchange !== undefined && 'peer_party' in exchange.state ? exchange.state.peer_party.root_key : undefined;
-}
-
-function describeOpen(exchange: Exchange): Pick<TrustSummary, 'state' | 'level' | 'exchangeId' | 'explanation'> {
-  const level: GrantedLevel = 'level' in exchange.state ? exchange.state.level : 'basic';
-  const base = { level, exchangeId: exchange.id };
-  if (exchange.state.phase === 'awaiting_approval') {
-    return { ...base, state: 'awaiting_approval', explanation: `${exchange.peer} proved its domain and its key; an officer here has to approve.` };
-  }
-  const waits: Readonly<Record<string, string>> = {
-    awaiting_challenge: `Waiting for ${exchange.peer} to answer.`,
-    awaiting_request: `Waiting for the request of ${exchange.peer}.`,
-    proving_domain: `Checking that ${exchange.peer} controls its domain.`,
-    awaiting_response: `Waiting for ${exchange.peer} to prove its key.`,
-    awaiting_decision: `Waiting for an officer of ${exchange.peer}.`,
-    signing: 'Signing the certificates.',
-    awaiting_acknowledgment: `Waiting for ${exchange.peer} to countersign.`,
-  };
-  return { ...base, state: 'requested', explanation: waits[exchange.state.phase] ?? exchange.state.phase };
-}
-
-function endedReason(exchange: Exchange): string {
-  return exchange.state.phase === 'ended' ? `${exchange.state.code}: ${exchange.state.reason}` : '';
 }

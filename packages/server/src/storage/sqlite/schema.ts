@@ -144,12 +144,14 @@ CREATE TABLE trust_exchange (
   updated_at INTEGER NOT NULL
 ) STRICT;
 
+-- An issuer chooses its certificates' ids: only together with the issuer do they name one.
 CREATE TABLE trust_certificate (
-  id TEXT PRIMARY KEY,
   issuer TEXT NOT NULL,
+  id TEXT NOT NULL,
   subject TEXT NOT NULL,
   not_after INTEGER NOT NULL,
-  document BLOB NOT NULL
+  document BLOB NOT NULL,
+  PRIMARY KEY (issuer, id)
 ) STRICT;
 
 CREATE TABLE trust_revocation (

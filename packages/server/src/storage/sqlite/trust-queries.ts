@@ -19,7 +19,7 @@ export class TrustQueries {
     this.#exchanges = database.prepare(`${EXCHANGE} ORDER BY updated_at, id`);
     this.#exchange = database.prepare(`${EXCHANGE} WHERE id = ?`);
     this.#certificates = database.prepare(
-      'SELECT id, issuer, subject, not_after, document FROM trust_certificate ORDER BY id',
+      'SELECT id, issuer, subject, not_after, document FROM trust_certificate ORDER BY issuer, id',
     );
     this.#revocations = database.prepare(
       'SELECT issuer, sequence, subject, document FROM trust_revocation ORDER BY issuer, sequence',

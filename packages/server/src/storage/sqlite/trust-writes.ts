@@ -20,7 +20,7 @@ export class TrustWrites {
         document = excluded.document, updated_at = excluded.updated_at`);
     this.#certificate = database.prepare(`
       INSERT INTO trust_certificate (id, issuer, subject, not_after, document) VALUES (?, ?, ?, ?, ?)
-      ON CONFLICT (id) DO UPDATE SET issuer = excluded.issuer, subject = excluded.subject,
+      ON CONFLICT (issuer, id) DO UPDATE SET subject = excluded.subject,
         not_after = excluded.not_after, document = excluded.document`);
     this.#revocation = database.prepare(`
       INSERT INTO trust_revocation (issuer, sequence, subject, document)

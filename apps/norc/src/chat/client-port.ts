@@ -1,0 +1,129 @@
+import type { ConversationView, NorcClient } from '@norc/client';
+import type { Clock, ConversationId, UserAddress } from '@norc/protocol/base';
+import type { ChatModel, ChatPort } from '../terminal/chat-model.ts';
+import type { Command } from '../terminal/commands.ts';
+import type { Words } from '../terminal/words.ts';
+import { ChatActions } from './chat-actions.ts';
+import { connectionOf } from './connection.ts';
+import { ConversationBoard } from './conversation-board.ts';
+
+export interface ClientPortOptions {
+  readonly client: NorcClient;
+  readonly clock: Clock;
+  readonly words: Words;
+  /** A dependency or this program failed while the chat runs. */
+  readonly fault: (fault: unknown) => void;
+}
+
+/** The chat's port on a real device. */
+export class ClientPort implements ChatPort {
+  readonly #options: ClientPortOptions;
+  readonly #board: ConversationBoard;
+  readonly #actions: ChatActions;
+  readonly #listeners = new Set<() => void>();
+  readonly #sending = new Set<Promise<void>>();
+  readonly #stops: (() => void)[];
+
+  private constructor(options: ClientPortOptions) {
+    const { client, words, fault } = options;
+    this.#options = options;
+    this.#board = new ConversationBoard(client, () => this.#tell(), fault);
+    this.#actions = new ChatActions(client, words, (id) => this.#board.show(id));
+    const touch = ({ conversationId }: { readonly conversationId: ConversationId }) => void this.#board.touch(conversationId);
+    this.#stops = [
+      client.on('state', () => this.#tell()),
+      client.on('message', touch),
+      client.on('conversation', touch),
+      client.on('delivery', touch),
+      client.on('notice', touch),
+      client.on('fault', fault),
+    ];
+  }
+
+  static async open(options: ClientPortOptions): Promise<ClientPort> {
+    const port = new ClientPort(options);
+    await port.#board.load();
+    return port;
+  }
+
+  close(): void {
+    for (const stop of this.#stops) stop();
+  }
+
+  model(): ChatModel {
+    const { client, clock, words } = this.#options;
+    const { open, summaries } = this.#board;
+    return {
+      self: client.self.user,
+      conversations: summaries,
+      ...(open === undefined ? {} : { open }),
+      connection: connectionOf(client.status, clock.now(), words.context),
+    };
+  }
+
+  subscribe(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  open(conversationId: ConversationId): void {
+    void this.#board.show(conversationId);
+  }
+
+  /** The conversation with exactly this person, made when there is none. Lines to show when that is refused. */
+  openWith(user: UserAddress): Promise<readonly string[]> {
+    return this.#actions.openWith(user);
+  }
+
+  openKnown(user: UserAddress): Promise<boolean> {
+    return this.#actions.openKnown(user);
+  }
+
+  older(): void {
+    void this.#board.showOlder();
+  }
+
+  seen(): void {
+    const { open } = this.#board;
+    const seq = open === undefined ? 0 : lastSeq(open);
+    if (open === undefined || seq === 0) return;
+    this.#track(this.#options.client.markRead(open.conversationId, seq).then(() => this.#board.touch(open.conversationId)));
+  }
+
+  send(text: string): void {
+    const { open } = this.#board;
+    if (open === undefined) return;
+    const { conversationId } = open;
+    // A refusal shows in the conversation itself: it is over, or paused, and says so.
+    this.#track(this.#options.client.send(conversationId, text).then(() => this.#board.touch(conversationId)));
+  }
+
+  run(command: Command): Promise<readonly string[]> {
+    return this.#actions.run(command, this.#board.open);
+  }
+
+  #track(work: Promise<void>): void {
+    const tracked = work.catch(this.#options.fault).finally(() => this.#sending.delete(tracked));
+    this.#sending.add(tracked);
+  }
+
+  /** How many own messages the own server does not have yet. What was just typed is stored first. */
+  async unsent(): Promise<number> {
+    await Promise.all(this.#sending);
+    let count = 0;
+    for (const { conversationId } of this.#board.summaries) {
+      const view = await this.#options.client.timeline(conversationId);
+      count += view?.items.filter((item) => item.type === 'message' && item.state?.state === 'sending').length ?? 0;
+    }
+    return count;
+  }
+}
+
+function lastSeq({ items }: ConversationView): number {
+  return items.reduce((last, { seq }) => Math.max(last, seq ?? 0), 0);
+}
+
