@@ -8,7 +8,7 @@ import { parseVersionList, type VersionList } from '@norc/protocol/handshake';
 import { type DomainProof, findDomainProof, type TrustPolicy } from '@norc/protocol/norc-t';
 import type { JsonObject } from '@norc/protocol/wire';
 import { AuditService } from './audit/audit-service.ts';
-import { createDelivery, type DeliveryService, publicGroups } from './delivery/index.ts';
+import { createDelivery, type DeliveryService, LOG_LIFE_MS, publicGroups } from './delivery/index.ts';
 import { createDirectory } from './directory/directory-service.ts';
 import type { OrganisationIdentity } from './identity/organisation.ts';
 import { DeviceService } from './norc-c/device-service.ts';
@@ -22,8 +22,7 @@ import type { LinkTransport, Resolver } from './transport/port.ts';
 import { every, type Timers } from './transport/timers.ts';
 
 const POLL_MS = 60_000;
-/** An entry may be this old when it reaches a follower that was away. */
-const LOG_LIFE_MS = 30 * 86_400_000;
+const SWEEP_MS = 3_600_000;
 const PSEUDONYM_KEY = 'audit.pseudonym_key';
 
 export interface OrgNodeOptions {
@@ -60,9 +59,9 @@ export class OrgNode {
   readonly trust: TrustService;
   readonly links: LinksService;
   readonly devices: DeviceService;
-  readonly #stopPolling: () => void;
+  readonly #stopTimers: () => void;
 
-  private constructor(parts: Omit<OrgNode, 'stop'> & { readonly stopPolling: () => void }) {
+  private constructor(parts: Omit<OrgNode, 'stop'> & { readonly stopTimers: () => void }) {
     this.identity = parts.identity;
     this.store = parts.store;
     this.audit = parts.audit;
@@ -71,7 +70,7 @@ export class OrgNode {
     this.trust = parts.trust;
     this.links = parts.links;
     this.devices = parts.devices;
-    this.#stopPolling = parts.stopPolling;
+    this.#stopTimers = parts.stopTimers;
   }
 
   static async start(options: OrgNodeOptions): Promise<OrgNode> {
@@ -85,11 +84,18 @@ export class OrgNode {
     const world = { ...options, audit, after, onFault };
     const parts = buildServices(world);
     await parts.trust.load();
+    const stopSweeping = every(timers, SWEEP_MS, () => void parts.delivery.sweep().catch(onFault));
     const stopPolling = every(timers, POLL_MS, () => {
       parts.links.tick();
       void parts.trust.poll().catch(onFault);
     });
-    const node = new OrgNode({ identity, store, audit, ...parts, stopPolling });
+    const node = new OrgNode({
+      identity,
+      store,
+      audit,
+      ...parts,
+      stopTimers: () => [stopPolling, stopSweeping].forEach((stop) => void stop()),
+    });
     await audit.commit(
       [],
       [{ type: 'server_started', actor: 'system:server', subject: `org:${identity.domain}`, outcome: 'ok' }],
@@ -102,7 +108,7 @@ export class OrgNode {
 
   /** Drains: tells everybody, writes what waits, closes the store. */
   async stop(): Promise<void> {
-    this.#stopPolling();
+    this.#stopTimers();
     this.devices.endAll('shutting_down');
     this.links.stop();
     this.delivery.flush();

@@ -84,5 +84,5 @@ function enrolmentFailure({ code, reason, cause }: EnrolmentReject): CommandErro
     const next = 'Is the server running, and reachable from here? The same code can be tried again.';
     return new CommandError(EXIT.unavailable, 'The server that the code names is not answering.', next);
   }
-  return new CommandError(EXIT.failure, sentence(problemOfError(code)));
+  return new CommandError(EXIT.failure, `${sentence(problemOfError(code))} [${code}]`);
 }

@@ -26,7 +26,7 @@ export async function connectDevice(client: NorcClient): Promise<SessionFacts> {
 }
 
 function problemText({ self }: NorcClient, code: Parameters<typeof problemOfError>[0]): string {
-  return en.problem(problemOfError(code), plainContext(self.user, String));
+  return `${en.problem(problemOfError(code), plainContext(self.user, String))} [${code}]`;
 }
 
 /** The outcome, or undefined when it takes too long. Keeps the process alive meanwhile: the client's own timers do not. */

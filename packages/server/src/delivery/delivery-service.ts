@@ -37,21 +37,20 @@ import type {
 import type { OutboxRow, Store } from '../storage/port.ts';
 import { ConversationLog } from './conversation-log.ts';
 import { CreationService } from './creation.ts';
-import { CursorBoard } from './cursor-board.ts';
-import { DeliveredBatch, type DeliveredUpdate } from './delivered-batch.ts';
+import type { DeliveredUpdate } from './delivered-batch.ts';
 import { FanOut } from './fan-out.ts';
 import { FollowerService } from './follower-service.ts';
 import { HubService, placeOf } from './hub-service.ts';
 import { LocalReading } from './local-reading.ts';
 import { LogCache } from './log-cache.ts';
+import { LogSweep } from './log-sweep.ts';
+import { Marks } from './marks.ts';
 import { readHeader } from './mls-header.ts';
 import type { PublicGroups } from './public-group.ts';
 import { Replication } from './replication.ts';
 import { errorName, submitAnswer, submitItem } from './submit-item.ts';
 
 const SUBMISSION_LIFE_MS = 7 * 86_400_000;
-const CURSOR_WRITE_MS = 200;
-const DELIVERED_BATCH_MS = 100;
 
 export interface DeliveryDependencies {
   readonly self: Domain;
@@ -85,28 +84,22 @@ export class DeliveryService implements Delivery {
   readonly #reading: LocalReading;
   readonly #replication: Replication;
   readonly #ears = new FanOut();
-  readonly #board: CursorBoard;
-  readonly #delivered: DeliveredBatch;
+  readonly #marks: Marks;
+  readonly #sweep: LogSweep;
   /** Relays of one conversation run one after the other. */
   readonly #relays = new Map<ConversationId, Promise<unknown>>();
 
   constructor(dependencies: DeliveryDependencies) {
-    const { store, groups, self, after } = dependencies;
+    const { store, groups, self } = dependencies;
     this.#d = dependencies;
     this.#logs = new LogCache((conversation) => ConversationLog.load(store, groups, self, conversation));
     this.#hub = new HubService(dependencies);
     this.#follower = new FollowerService(dependencies);
     this.#creation = new CreationService(dependencies);
     this.#reading = new LocalReading(store);
-    this.#board = new CursorBoard(
-      (run) => after(CURSOR_WRITE_MS, run),
-      (writes) => void store.commit(writes).catch(dependencies.onFault),
-    );
-    this.#replication = new Replication(self, store, this.#logs, (write) => this.#board.follower(write));
-    this.#delivered = new DeliveredBatch(
-      (run) => after(DELIVERED_BATCH_MS, run),
-      (updates) => void this.#passOn(updates).catch(dependencies.onFault),
-    );
+    this.#sweep = new LogSweep(store, dependencies.clock);
+    this.#marks = new Marks(dependencies, this.#logs, this.#ears, (conversation) => this.#sweep.touch(conversation));
+    this.#replication = new Replication(self, store, this.#logs, (write) => this.#marks.follower(write));
   }
 
   // ---- local devices ----
@@ -180,22 +173,8 @@ export class DeliveryService implements Delivery {
     return path.kind === 'allow' || path.code === 'trust_stale' ? ok(undefined) : reject(path.code, path.reason);
   }
 
-  cursors(
-    device: AuthenticatedDevice,
-    cursors: readonly { readonly conversation: ConversationId; readonly seq: number }[],
-  ): void {
-    for (const { conversation, seq } of cursors) {
-      const log = this.#logs.peek(conversation);
-      const member = log?.state.members.get(device.deviceId);
-      if (log === undefined || member === undefined) {
-        this.#board.cursor(device.deviceId, conversation, seq); // a device that was removed acknowledges its last entries
-        continue;
-      }
-      const reached = Math.min(seq, log.durableSeq);
-      this.#board.cursor(device.deviceId, conversation, reached);
-      this.#board.delivered(conversation, device.user, reached);
-      this.#delivered.add({ conversation, user: device.user, seq: reached });
-    }
+  cursors(device: AuthenticatedDevice, cursors: Parameters<Delivery['cursors']>[1]): void {
+    this.#marks.cursors(device, cursors);
   }
 
   async memberships(device: AuthenticatedDevice): Promise<readonly Membership[]> {
@@ -353,17 +332,8 @@ export class DeliveryService implements Delivery {
 
   // ---- both ----
 
-  async acceptDelivered(peer: Domain, updates: NorcFBody<'delivery_ack'>['updates']): Promise<void> {
-    for (const update of updates) {
-      const log = await this.#logs.get(update.conversation);
-      if (log === undefined) continue;
-      const fromHub = log.state.hub === peer;
-      const own = domainOf(update.user) === peer && log.state.hub === this.#d.self;
-      if (!(fromHub || own) || domainOf(update.user) === this.#d.self) continue; // a server speaks for its own users, the hub passes others on
-      const seq = Math.min(update.seq, log.durableSeq);
-      this.#board.delivered(update.conversation, update.user, seq);
-      this.#delivered.add({ conversation: update.conversation, user: update.user, seq });
-    }
+  acceptDelivered(peer: Domain, updates: NorcFBody<'delivery_ack'>['updates']): Promise<void> {
+    return this.#marks.acceptDelivered(peer, updates);
   }
 
   async freezeWith(domain: Domain): Promise<number> {
@@ -378,10 +348,14 @@ export class DeliveryService implements Delivery {
     return frozen;
   }
 
+  /** Drops entries that are not needed any more. Called every hour. */
+  sweep(): Promise<void> {
+    return this.#sweep.run();
+  }
+
   /** Writes what waits, for a clean stop. */
   flush(): void {
-    this.#board.flush();
-    this.#delivered.flush();
+    this.#marks.flush();
   }
 
   #joined(conversation: ConversationId, peers: readonly Domain[], seq: number): void {
@@ -401,25 +375,6 @@ export class DeliveryService implements Delivery {
       this.#replication.appended(peer, log.conversation, seq);
       this.#d.wake(peer);
     }
-  }
-
-  /** A user's progress goes to the other participants here, and along the log's paths: to the hub, or from it to the others. */
-  async #passOn(updates: readonly DeliveredUpdate[]): Promise<void> {
-    const perPeer = new Map<Domain, DeliveredUpdate[]>();
-    for (const update of updates) {
-      const log = await this.#logs.get(update.conversation);
-      if (log === undefined) continue;
-      const others = log.localDevices().filter((device) => log.state.members.get(device)?.user !== update.user);
-      this.#ears.delivered(others, update.conversation, update.user, update.seq);
-      for (const peer of this.#deliveredPeers(log, update)) perPeer.set(peer, [...(perPeer.get(peer) ?? []), update]);
-    }
-    for (const [peer, list] of perPeer) this.#d.sendDelivered(peer, list);
-  }
-
-  #deliveredPeers(log: ConversationLog, update: DeliveredUpdate): readonly Domain[] {
-    const own = domainOf(update.user) === this.#d.self;
-    if (log.state.hub !== this.#d.self) return own ? [log.state.hub] : [];
-    return [...log.state.organisations].filter((peer) => peer !== this.#d.self && peer !== domainOf(update.user));
   }
 
   async #oneByOne<T>(conversation: ConversationId, run: () => Promise<T>): Promise<T> {

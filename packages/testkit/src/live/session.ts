@@ -76,6 +76,9 @@ export class TestSession {
   readonly ended: Promise<SessionEnd>;
   readonly #options: SessionOptions;
   readonly #replies = new Map<MessageId, (reply: Reply) => void>();
+  /** A frame may come in the same packet as the hello's answer. */
+  #held: (Buffer | string)[] = [];
+  #handler: ((message: Buffer | string) => void) | undefined;
   #channel: SecureChannel | undefined;
   #end: SessionEnd | undefined;
   version = '';
@@ -97,6 +100,11 @@ export class TestSession {
       });
     });
     this.socket.on('error', () => undefined); // 'close' follows
+    this.socket.on('message', (data: Buffer, isBinary) => {
+      const message = isBinary ? data : data.toString();
+      if (this.#handler === undefined) this.#held.push(message);
+      else this.#handler(message);
+    });
   }
 
   /** Until the session is ready. Throws SessionRefused with the code that ended it. */
@@ -155,10 +163,21 @@ export class TestSession {
 
   async #firstMessage(): Promise<string> {
     const message = new Promise<string>((resolve) => {
-      this.socket.once('message', (data, isBinary) => resolve(isBinary ? '' : String(data)));
+      this.#handle((data) => {
+        this.#handler = undefined;
+        resolve(String(data));
+      });
     });
     const closed = this.ended.then(({ reason }) => Promise.reject(new SessionRefused(reason)));
     return await Promise.race([message, closed]);
+  }
+
+  #handle(handler: (message: Buffer | string) => void): void {
+    this.#handler = handler;
+    for (const message of this.#held.splice(0)) {
+      if (this.#handler === undefined) this.#held.push(message);
+      else this.#handler(message);
+    }
   }
 
   #prove(start: ClientSession): Promise<void> {
@@ -178,7 +197,8 @@ export class TestSession {
         }
       };
       const clock = this.#options.clock ?? nodeClock;
-      this.socket.on('message', (data: Buffer) => {
+      this.#handle((data) => {
+        if (typeof data === 'string') return reject(new Error('text after the hello'));
         const arrived = this.#open(data);
         if (arrived === undefined) return;
         if (machine.state === 'ready' || machine.state === 'ended') return this.#arrived(arrived.id, arrived.message);

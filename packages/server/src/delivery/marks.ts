@@ -1,0 +1,111 @@
+import { type ConversationId, type Domain, domainOf } from '@norc/protocol/base';
+import type { NorcFBody } from '@norc/protocol/norc-f';
+import type { AuthenticatedDevice } from '../services.ts';
+import type { Store } from '../storage/port.ts';
+import type { ConversationLog } from './conversation-log.ts';
+import { CursorBoard } from './cursor-board.ts';
+import { DeliveredBatch, type DeliveredUpdate } from './delivered-batch.ts';
+import type { FanOut } from './fan-out.ts';
+import type { LogCache } from './log-cache.ts';
+
+const CURSOR_WRITE_MS = 200;
+const DELIVERED_BATCH_MS = 100;
+
+export interface MarksDependencies {
+  readonly self: Domain;
+  readonly store: Store;
+  readonly after: (delayMilliseconds: number, run: () => void) => void;
+  readonly sendDelivered: (peer: Domain, updates: readonly DeliveredUpdate[]) => void;
+  readonly onFault: (error: unknown) => void;
+}
+
+/** How far devices have come: kept, told to the other participants here, and passed along to other servers. */
+export class Marks {
+  readonly #d: MarksDependencies;
+  readonly #logs: LogCache;
+  readonly #ears: FanOut;
+  readonly #touch: (conversation: ConversationId) => void;
+  readonly #board: CursorBoard;
+  readonly #batch: DeliveredBatch;
+
+  constructor(
+    dependencies: MarksDependencies,
+    logs: LogCache,
+    ears: FanOut,
+    touch: (conversation: ConversationId) => void,
+  ) {
+    const { store, after, onFault } = dependencies;
+    this.#d = dependencies;
+    this.#logs = logs;
+    this.#ears = ears;
+    this.#touch = touch;
+    this.#board = new CursorBoard(
+      (run) => after(CURSOR_WRITE_MS, run),
+      (writes) => void store.commit(writes).catch(onFault),
+    );
+    this.#batch = new DeliveredBatch(
+      (run) => after(DELIVERED_BATCH_MS, run),
+      (updates) => void this.#passOn(updates).catch(onFault),
+    );
+  }
+
+  follower(write: Parameters<CursorBoard['follower']>[0]): void {
+    this.#board.follower(write);
+  }
+
+  flush(): void {
+    this.#board.flush();
+    this.#batch.flush();
+  }
+
+  cursors(
+    device: AuthenticatedDevice,
+    cursors: readonly { readonly conversation: ConversationId; readonly seq: number }[],
+  ): void {
+    for (const { conversation, seq } of cursors) {
+      const log = this.#logs.peek(conversation);
+      const member = log?.state.members.get(device.deviceId);
+      if (log === undefined || member === undefined) {
+        this.#board.cursor(device.deviceId, conversation, seq); // a device that was removed acknowledges its last entries
+        continue;
+      }
+      this.#touch(conversation);
+      const reached = Math.min(seq, log.durableSeq);
+      this.#board.cursor(device.deviceId, conversation, reached);
+      this.#board.delivered(conversation, device.user, reached);
+      this.#batch.add({ conversation, user: device.user, seq: reached });
+    }
+  }
+
+  async acceptDelivered(peer: Domain, updates: NorcFBody<'delivery_ack'>['updates']): Promise<void> {
+    for (const update of updates) {
+      const log = await this.#logs.get(update.conversation);
+      if (log === undefined) continue;
+      const fromHub = log.state.hub === peer;
+      const own = domainOf(update.user) === peer && log.state.hub === this.#d.self;
+      if (!(fromHub || own) || domainOf(update.user) === this.#d.self) continue; // a server speaks for its own users, the hub passes others on
+      const seq = Math.min(update.seq, log.durableSeq);
+      this.#board.delivered(update.conversation, update.user, seq);
+      this.#batch.add({ conversation: update.conversation, user: update.user, seq });
+    }
+  }
+
+  /** A user's progress goes to the other participants here, and along the log's paths: to the hub, or from it to the others. */
+  async #passOn(updates: readonly DeliveredUpdate[]): Promise<void> {
+    const perPeer = new Map<Domain, DeliveredUpdate[]>();
+    for (const update of updates) {
+      const log = await this.#logs.get(update.conversation);
+      if (log === undefined) continue;
+      const others = log.localDevices().filter((device) => log.state.members.get(device)?.user !== update.user);
+      this.#ears.delivered(others, update.conversation, update.user, update.seq);
+      for (const peer of this.#deliveredPeers(log, update)) perPeer.set(peer, [...(perPeer.get(peer) ?? []), update]);
+    }
+    for (const [peer, list] of perPeer) this.#d.sendDelivered(peer, list);
+  }
+
+  #deliveredPeers(log: ConversationLog, update: DeliveredUpdate): readonly Domain[] {
+    const own = domainOf(update.user) === this.#d.self;
+    if (log.state.hub !== this.#d.self) return own ? [log.state.hub] : [];
+    return [...log.state.organisations].filter((peer) => peer !== this.#d.self && peer !== domainOf(update.user));
+  }
+}
