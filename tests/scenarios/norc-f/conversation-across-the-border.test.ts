@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
-import { forEachVersionPair, SessionRefused, TestDevice, TestServers, trustState, until, type VersionPair } from '@norc/testkit/live';
+import { forEachVersionPair, TestDevice, TestServers, type VersionPair } from '@norc/testkit/live';
 
 /** Two people of two organisations talk; every border between programs has its own pair of versions. */
 async function talk({ first, second }: { readonly first: readonly string[]; readonly second: readonly string[] }, devices: VersionPair) {

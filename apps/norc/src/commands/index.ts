@@ -1,6 +1,7 @@
 import type { Command } from '../command.ts';
 import { auditExport, auditList, auditVerify } from './audit.ts';
 import { chat } from './chat.ts';
+import { demo } from './demo.ts';
 import { deviceList, deviceRevoke } from './device.ts';
 import { doctor } from './doctor.ts';
 import { enroll } from './enroll.ts';
@@ -11,6 +12,7 @@ import { userAdd, userList } from './user.ts';
 
 /** In the order of the overview. */
 export const COMMANDS: readonly Command[] = [
+  demo,
   server,
   chat,
   orgInit,

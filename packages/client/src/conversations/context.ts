@@ -1,5 +1,14 @@
 import type { MlsEngine, OwnIdentity } from '@norc/mls';
-import type { Clock, ConversationId, DeviceId, Domain, MessageId, Random, UserAddress } from '@norc/protocol/base';
+import {
+  type Clock,
+  type ConversationId,
+  type DeviceId,
+  type Domain,
+  LIMITS,
+  type MessageId,
+  type Random,
+  type UserAddress,
+} from '@norc/protocol/base';
 import type { Crypto, VerifiedServerCertificate } from '@norc/protocol/crypto';
 import type { Asking } from '../session/ask.ts';
 import type { Timers } from '../session/timers.ts';
@@ -83,6 +92,8 @@ export interface EnginePolicy {
   readonly turnMilliseconds: number;
   /** How long a gap in the log may last before the server is asked. */
   readonly gapMilliseconds: number;
+  /** One-time KeyPackages that are kept on the server. */
+  readonly keyPackages: number;
   /** Whether the hub of a new conversation may propose to remove devices that were revoked. */
   readonly hubMayPropose: boolean;
 }
@@ -92,5 +103,6 @@ export const DEFAULT_POLICY: EnginePolicy = {
   cursorBatchMilliseconds: 50,
   turnMilliseconds: 3_000,
   gapMilliseconds: 1_000,
+  keyPackages: LIMITS.keyPackagesPerDevice,
   hubMayPropose: false,
 };

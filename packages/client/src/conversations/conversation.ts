@@ -69,7 +69,7 @@ export class Conversation {
         leaving: (user) => this.#housekeeping.leaving(user),
         membersChanged: () => this.#membersChanged(),
         proposed: () => this.#housekeeping.proposed(),
-        welcomed: () => run(() => this.#tellTitle()),
+        welcomed: (batch) => this.#tellTitle(batch),
         joined: port.packageUsed,
       },
       acknowledge: (seq) => port.acknowledge(id, seq),
@@ -152,9 +152,9 @@ export class Conversation {
     });
   }
 
-  async #tellTitle(): Promise<void> {
+  #tellTitle(batch: Batch): void {
     const title = this.cell.row?.title;
-    if (title !== undefined && this.cell.isOpen) await this.#outbox.post(this.#port.control('rename', title));
+    if (title !== undefined) batch.writes.push(this.#outbox.waiting(this.#port.control('rename', title)));
   }
 
   // ---- from the application ----

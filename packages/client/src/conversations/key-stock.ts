@@ -31,8 +31,9 @@ export class KeyStock {
   async #check(count: number | undefined): Promise<void> {
     await this.#forgetOld();
     const stock = await this.#ctx.store.read.keyPackages();
-    const low = count !== undefined && count < LIMITS.keyPackagesLow;
-    const missing = low ? LIMITS.keyPackagesPerDevice - count : 0;
+    const { keyPackages } = this.#ctx.policy;
+    const low = count !== undefined && count < Math.min(LIMITS.keyPackagesLow, keyPackages);
+    const missing = low ? keyPackages - count : 0;
     const lastResort = stock.some((row) => this.#isGoodLastResort(row));
     if (missing > 0 || !lastResort) await this.#publish(missing, !lastResort, stock);
   }

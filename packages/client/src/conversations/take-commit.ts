@@ -41,7 +41,7 @@ export async function takeCommit(
   const own = await around.driver.commitOrdered(entry, batch);
   if (own !== undefined) {
     describe(cell, entry, batch, around, { ...own, before, self: 'stays' });
-    if (own.added.length > 0) batch.after.push(around.hooks.welcomed);
+    if (own.added.length > 0 && entry.epoch > 0) around.hooks.welcomed(batch);
     return 'taken';
   }
   if (group === undefined || !group.active) return await join(ctx, cell, entry, batch, around);

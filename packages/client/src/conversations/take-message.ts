@@ -21,8 +21,8 @@ export interface LogHooks {
   readonly membersChanged: () => void;
   /** A proposal waits for somebody's commit. */
   readonly proposed: () => void;
-  /** A commit of ours let somebody in, who does not know the conversation's title. */
-  readonly welcomed: () => void;
+  /** A commit of ours let somebody in, who does not know the conversation's title: what tells them goes into the batch. */
+  readonly welcomed: (batch: Batch) => void;
   /** This device was let in by one of its KeyPackages. */
   readonly joined: () => void;
 }

@@ -25,7 +25,6 @@ import {
   groupEvidence,
   type LinkedEntry,
   type MlsHeader,
-  type PathDecision,
   proposalEvidence,
   type Submission,
   type TrustPaths,
@@ -79,8 +78,8 @@ export class FakeHub {
       verifyCredential,
       ...(verifyHub === undefined ? {} : { verifyHub }),
     });
-    const path: PathDecision = { allowed: true, level: 'basic' };
-    this.#paths = (domains) => new Map(Array.from(domains, (domain) => [domain, path]));
+    const allowed = { kind: 'allow', level: 'basic', natoCapable: false } as const;
+    this.#paths = (domains) => new Map(Array.from(domains, (domain) => [domain, allowed]));
     this.#grown = grown;
   }
 

@@ -51,11 +51,12 @@ export class ManualTime implements Clock, Timers {
 }
 
 /**
- * Lets everything happen that can without time or input: nothing in these tests waits
- * for the outside, so a few turns of the event loop are enough.
+ * Lets everything happen that can without time or input. Nothing in these tests waits
+ * for the outside: each turn of the event loop carries every message one step further,
+ * and no exchange takes as many steps as there are turns.
  */
 export async function settle(): Promise<void> {
   for (let turn = 0; turn < SETTLE_TURNS; turn += 1) await new Promise<void>((resolve) => setImmediate(resolve));
 }
 
-const SETTLE_TURNS = 4;
+const SETTLE_TURNS = 60;

@@ -10,9 +10,10 @@ const TAG_BYTES = 16;
 /** ChaCha20-Poly1305 (RFC 8439) by libsodium. */
 export function sodiumChaCha20Poly1305(sodium: Sodium): Aead {
   return {
-    seal(key, nonce, aad, plaintext) {
+    seal(key, nonce, aad, plaintext, into) {
       requireKeyAndNonce(key, nonce);
-      const ciphertext = new Uint8Array(plaintext.length + TAG_BYTES);
+      const ciphertext = into ?? new Uint8Array(plaintext.length + TAG_BYTES);
+      requireLength(ciphertext, plaintext.length + TAG_BYTES, 'room for a ciphertext');
       sodium.crypto_aead_chacha20poly1305_ietf_encrypt(ciphertext, plaintext, aad, null, nonce, key);
       return ciphertext;
     },
@@ -35,11 +36,12 @@ export function opensslAead(name: AeadName): Aead {
   // The declarations know 'authTagLength' for this name's kind only; both algorithms take the same calls.
   const algorithm = name as CipherGCMTypes;
   return {
-    seal(key, nonce, aad, plaintext) {
+    seal(key, nonce, aad, plaintext, into) {
       requireKeyAndNonce(key, nonce);
+      const ciphertext = into ?? new Uint8Array(plaintext.length + TAG_BYTES);
+      requireLength(ciphertext, plaintext.length + TAG_BYTES, 'room for a ciphertext');
       const cipher = createCipheriv(algorithm, key, nonce, { authTagLength: TAG_BYTES });
       cipher.setAAD(aad, { plaintextLength: plaintext.length });
-      const ciphertext = new Uint8Array(plaintext.length + TAG_BYTES);
       ciphertext.set(cipher.update(plaintext));
       cipher.final();
       ciphertext.set(cipher.getAuthTag(), plaintext.length);

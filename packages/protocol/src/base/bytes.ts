@@ -42,7 +42,11 @@ const HEX = '0123456789abcdef';
 
 const HEX_PAIRS = Array.from({ length: 256 }, (_, byte) => `${HEX[byte >> 4]}${HEX[byte & 15]}`);
 
+/** The language's own, from ECMAScript 2026 on: ids take this way several times for each message. */
+const nativeToHex = (Uint8Array.prototype as { toHex?: (this: Uint8Array) => string }).toHex; // newer than our `lib`
+
 export function toHex(bytes: Uint8Array): string {
+  if (nativeToHex !== undefined) return nativeToHex.call(bytes);
   let text = '';
   for (let i = 0; i < bytes.length; i += 1) text += HEX_PAIRS[bytes[i] as number] as string; // a byte indexes 256 pairs
   return text;
@@ -52,19 +56,30 @@ export function toHex(bytes: Uint8Array): string {
 export function fromHex(text: string): Uint8Array | undefined {
   if (text.length % 2 !== 0) return undefined;
   const bytes = new Uint8Array(text.length / 2);
-  for (let i = 0; i < bytes.length; i += 1) {
-    const byte = (hexDigit(text.charCodeAt(2 * i)) << 4) | hexDigit(text.charCodeAt(2 * i + 1));
-    if (byte < 0) return undefined;
-    bytes[i] = byte;
+  return writeHex(text, bytes, 0) ? bytes : undefined;
+}
+
+/** Writes the bytes of hexadecimal text of even length at `offset`; false when it is none, and what is written is then waste. */
+export function writeHex(text: string, target: Uint8Array, offset: number): boolean {
+  let faults = 0;
+  for (let i = 0; i < text.length; i += 2) {
+    const byte = (hexDigit(text.charCodeAt(i)) << 4) | hexDigit(text.charCodeAt(i + 1));
+    faults |= byte;
+    target[offset + (i >> 1)] = byte;
   }
-  return bytes;
+  return faults >= 0;
+}
+
+const HEX_DIGITS = new Int8Array(128).fill(-1);
+for (let digit = 0; digit < 16; digit += 1) {
+  const letter = HEX[digit] as string; // one of sixteen
+  HEX_DIGITS[letter.charCodeAt(0)] = digit;
+  HEX_DIGITS[letter.toUpperCase().charCodeAt(0)] = digit;
 }
 
 /** -1 for any other character: it stays negative through the shift and the or. */
 function hexDigit(unit: number): number {
-  if (unit >= 48 && unit <= 57) return unit - 48;
-  if (unit >= 97 && unit <= 102) return unit - 87;
-  return unit >= 65 && unit <= 70 ? unit - 55 : -1;
+  return unit < 128 ? (HEX_DIGITS[unit] as number) : -1; // the table has 128 places
 }
 
 const PAD = 61; // '='

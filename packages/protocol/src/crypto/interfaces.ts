@@ -24,8 +24,11 @@ export type HashName = 'blake3' | 'sha256';
 export type AeadName = 'chacha20-poly1305' | 'aes-256-gcm';
 
 export interface Aead {
-  /** Key 32, nonce 12; returns ciphertext || tag(16). The caller never repeats a nonce under a key. */
-  seal(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array): Uint8Array;
+  /**
+   * Key 32, nonce 12; returns ciphertext || tag(16). The caller never repeats a nonce under a key.
+   * `into`, exactly that long, spares memory: an implementation may return it, filled, or other bytes.
+   */
+  seal(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, plaintext: Uint8Array, into?: Uint8Array): Uint8Array;
   /** `undefined` when the tag does not match or the input is shorter than a tag. */
   open(key: Uint8Array, nonce: Uint8Array, aad: Uint8Array, ciphertext: Uint8Array): Uint8Array | undefined;
 }

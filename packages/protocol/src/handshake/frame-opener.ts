@@ -1,6 +1,6 @@
 import { type Err, type MessageId, ok, type Reject, type Result, sameBytes, zeroBytes } from '../base/index.ts';
 import type { Aead, Crypto, TrafficKeys } from '../crypto/index.ts';
-import { decodeFrame, type Frame, frameAad, frameNonce, unpadBody } from '../wire/index.ts';
+import { decodeFrame, FRAME_AAD_BYTES, type Frame, frameAad, frameNonce, unpadBody } from '../wire/index.ts';
 import { type DirectionInit, FRAME_HASH_BYTES } from './frame-sealer.ts';
 import { compareVersions, type Version } from './versions.ts';
 
@@ -23,6 +23,9 @@ export interface OpenedFrame {
 
 /** Sequences begin below this (spec/handshake section 7). */
 export const SEQUENCE_START_MAX = 2 ** 24 - 1;
+
+/** Overwritten by each frame; opening one ends before the next begins. */
+const aadRoom = new Uint8Array(FRAME_AAD_BYTES);
 
 /** Opens one direction's frames. The first frame that is refused ends it: nothing opens afterwards. */
 export class FrameOpener {
@@ -59,7 +62,7 @@ export class FrameOpener {
     const { header, ciphertext } = frame;
     const fault = this.#placeFault(frame);
     if (fault !== undefined) return this.#refuse(fault);
-    const aad = frameAad(header, ciphertext.length, this.#transcriptHash);
+    const aad = frameAad(header, ciphertext.length, this.#transcriptHash, aadRoom);
     const plaintext = this.#aead.open(this.#keys.key, frameNonce(this.#keys.iv, header.sequence), aad, ciphertext);
     if (plaintext === undefined) return this.#refuse('tag');
     const first = this.#sequence === undefined;

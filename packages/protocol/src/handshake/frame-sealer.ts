@@ -1,12 +1,20 @@
 import { type MessageId, zeroBytes } from '../base/index.ts';
 import type { Aead, Crypto, TrafficKeys } from '../crypto/index.ts';
-import { encodeFrame, frameAad, frameNonce, padBody } from '../wire/index.ts';
+import {
+  beginFrame,
+  FRAME_AAD_BYTES,
+  FRAME_HEADER_BYTES,
+  FRAME_TAG_BYTES,
+  frameAad,
+  frameNonce,
+  withPadded,
+} from '../wire/index.ts';
 import type { HybridSuite } from './suites.ts';
 import type { Version } from './versions.ts';
 
 export const FRAME_HASH_BYTES = 32;
-/** `length` of a frame counts the ciphertext with its tag. */
-const TAG_BYTES = 16;
+/** Overwritten by each frame; sealing one ends before the next begins. */
+const aadRoom = new Uint8Array(FRAME_AAD_BYTES);
 
 /** Both directions begin with one of these and change their keys on the way. */
 export interface DirectionInit {
@@ -53,16 +61,25 @@ export class FrameSealer {
   /** Throws RangeError for a body over `bodyBytesMax`, TypeError after `close`. */
   seal(type: number, messageId: MessageId, body: Uint8Array): Uint8Array {
     if (!this.#open) throw new TypeError('the channel is closed');
-    const sequence = this.#sequence;
-    const plaintext = padBody(body, this.#first ? sequence : undefined);
-    const header = { version: this.#version, type, messageId, sequence, prevHash: this.#prevHash };
-    const aad = frameAad(header, plaintext.length + TAG_BYTES, this.#transcriptHash);
-    const ciphertext = this.#aead.seal(this.#keys.key, frameNonce(this.#keys.iv, sequence), aad, plaintext);
-    const frame = encodeFrame(header, ciphertext);
+    const offset = this.#first ? this.#sequence : undefined;
+    const frame = withPadded(body, offset, (plaintext) => this.#sealPadded(type, messageId, plaintext));
     this.#sequence += 1;
     this.#first = false;
     this.#frames += 1;
-    this.#prevHash = this.#crypto.blake3(ciphertext);
+    this.#prevHash = this.#crypto.blake3(frame.subarray(FRAME_HEADER_BYTES));
+    return frame;
+  }
+
+  /** Seals into the frame itself: nothing is copied twice. */
+  #sealPadded(type: number, messageId: MessageId, plaintext: Uint8Array): Uint8Array {
+    const header = { version: this.#version, type, messageId, sequence: this.#sequence, prevHash: this.#prevHash };
+    const length = plaintext.length + FRAME_TAG_BYTES; // a frame's length counts the tag
+    const frame = beginFrame(header, length);
+    const place = frame.subarray(FRAME_HEADER_BYTES);
+    const aad = frameAad(header, length, this.#transcriptHash, aadRoom);
+    const nonce = frameNonce(this.#keys.iv, header.sequence);
+    const sealed = this.#aead.seal(this.#keys.key, nonce, aad, plaintext, place);
+    if (sealed !== place) place.set(sealed);
     return frame;
   }
 

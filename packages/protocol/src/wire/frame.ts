@@ -1,4 +1,4 @@
-import { fromHex, idFromBytes, invariant, LIMITS, type MessageId, ok, type Result, reject } from '../base/index.ts';
+import { idFromBytes, invariant, LIMITS, type MessageId, ok, type Result, reject, writeHex } from '../base/index.ts';
 
 /**
  * Frames as bytes (spec/wire section 4). Sealing, sequence numbers and the hash
@@ -38,18 +38,24 @@ const PREV_HASH_AT = 30;
 
 /** The whole frame. Throws RangeError for a header that has no form or a frame above the limit. */
 export function encodeFrame(header: FrameHeader, ciphertext: Uint8Array): Uint8Array {
-  const length = FRAME_HEADER_BYTES + ciphertext.length;
-  if (ciphertext.length < FRAME_TAG_BYTES) throw new RangeError('ciphertext is shorter than its tag');
+  const frame = beginFrame(header, ciphertext.length);
+  frame.set(ciphertext, FRAME_HEADER_BYTES);
+  return frame;
+}
+
+/** A frame with its header, and zeros from FRAME_HEADER_BYTES on where its ciphertext goes. Throws as `encodeFrame`. */
+export function beginFrame(header: FrameHeader, ciphertextLength: number): Uint8Array {
+  const length = FRAME_HEADER_BYTES + ciphertextLength;
+  if (ciphertextLength < FRAME_TAG_BYTES) throw new RangeError('ciphertext is shorter than its tag');
   if (length > LIMITS.frameBytesMax) throw new RangeError('frame is too large');
   checkHeader(header);
   const frame = new Uint8Array(length);
   frame[VERSION_AT] = (header.version.major << 4) | header.version.minor;
   frame[TYPE_AT] = header.type;
-  writeUint32(frame, LENGTH_AT, ciphertext.length);
-  frame.set(messageIdBytes(header.messageId), MESSAGE_ID_AT);
+  writeUint32(frame, LENGTH_AT, ciphertextLength);
+  writeMessageId(frame, MESSAGE_ID_AT, header.messageId);
   writeUint64(frame, SEQUENCE_AT, header.sequence);
   frame.set(header.prevHash, PREV_HASH_AT);
-  frame.set(ciphertext, FRAME_HEADER_BYTES);
   return frame;
 }
 
@@ -84,16 +90,22 @@ export function decodeFrame(bytes: Uint8Array): Result<Frame> {
 /**
  * What the tag also protects, 95 bytes: major, minor, type, sequence, message id,
  * ciphertext length (with its tag), previous hash, transcript hash (32 bytes).
+ * `aad`: memory for it, all of which is overwritten.
  */
-export function frameAad(header: FrameHeader, ciphertextLength: number, transcriptHash: Uint8Array): Uint8Array {
+export function frameAad(
+  header: FrameHeader,
+  ciphertextLength: number,
+  transcriptHash: Uint8Array,
+  aad: Uint8Array = new Uint8Array(FRAME_AAD_BYTES),
+): Uint8Array {
   checkHeader(header);
   if (transcriptHash.length !== HASH_BYTES) throw new RangeError('a transcript hash has 32 bytes');
-  const aad = new Uint8Array(FRAME_AAD_BYTES);
+  if (aad.length !== FRAME_AAD_BYTES) throw new RangeError('additional data has 95 bytes');
   aad[0] = header.version.major;
   aad[1] = header.version.minor;
   aad[2] = header.type;
   writeUint64(aad, 3, header.sequence);
-  aad.set(messageIdBytes(header.messageId), 11);
+  writeMessageId(aad, 11, header.messageId);
   writeUint32(aad, 27, ciphertextLength);
   aad.set(header.prevHash, 31);
   aad.set(transcriptHash, 63);
@@ -126,10 +138,8 @@ function isUint(value: number, max: number): boolean {
   return Number.isInteger(value) && value >= 0 && value <= max;
 }
 
-function messageIdBytes(id: MessageId): Uint8Array {
-  const bytes = fromHex(id);
-  invariant(bytes?.length === 16, 'a message id is 32 hexadecimal digits');
-  return bytes;
+function writeMessageId(target: Uint8Array, at: number, id: MessageId): void {
+  invariant(id.length === 32 && writeHex(id, target, at), 'a message id is 32 hexadecimal digits');
 }
 
 function writeUint32(target: Uint8Array, at: number, value: number): void {

@@ -28,10 +28,40 @@ export function bucketLength(length: number): number {
 
 /** `sequenceOffset` only for the first encrypted frame of a direction. Throws RangeError above `bodyBytesMax`. */
 export function padBody(body: Uint8Array, sequenceOffset?: number): Uint8Array {
+  const plaintext = new Uint8Array(paddedLength(body, sequenceOffset));
+  writePadded(plaintext, body, sequenceOffset);
+  return plaintext;
+}
+
+/** Zeros between its uses, each of which ends before the next begins. */
+const room = new Uint8Array(BUCKET_STEP);
+
+/** `padBody` for as long as `use` runs: most frames then need no memory of their own for it. */
+export function withPadded<T>(
+  body: Uint8Array,
+  sequenceOffset: number | undefined,
+  use: (plaintext: Uint8Array) => T,
+): T {
+  const length = paddedLength(body, sequenceOffset);
+  if (length > room.length) return use(padBody(body, sequenceOffset));
+  const plaintext = room.subarray(0, length);
+  try {
+    writePadded(plaintext, body, sequenceOffset);
+    return use(plaintext);
+  } finally {
+    plaintext.fill(0);
+  }
+}
+
+function paddedLength(body: Uint8Array, sequenceOffset: number | undefined): number {
   if (body.length > LIMITS.bodyBytesMax) throw new RangeError('body is too large for a frame');
+  return bucketLength((sequenceOffset === undefined ? 0 : OFFSET_BYTES) + LENGTH_BYTES + body.length);
+}
+
+/** `plaintext` holds zeros. */
+function writePadded(plaintext: Uint8Array, body: Uint8Array, sequenceOffset: number | undefined): void {
   const lengthAt = sequenceOffset === undefined ? 0 : OFFSET_BYTES;
-  const plaintext = new Uint8Array(bucketLength(lengthAt + LENGTH_BYTES + body.length));
-  const view = new DataView(plaintext.buffer);
+  const view = new DataView(plaintext.buffer, plaintext.byteOffset);
   if (sequenceOffset !== undefined) {
     if (!Number.isSafeInteger(sequenceOffset) || sequenceOffset < 0) throw new RangeError('not a sequence offset');
     view.setUint32(0, Math.floor(sequenceOffset / UINT32));
@@ -39,7 +69,6 @@ export function padBody(body: Uint8Array, sequenceOffset?: number): Uint8Array {
   }
   view.setUint32(lengthAt, body.length);
   plaintext.set(body, lengthAt + LENGTH_BYTES);
-  return plaintext;
 }
 
 /**

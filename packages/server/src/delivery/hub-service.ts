@@ -93,12 +93,14 @@ export class HubService {
     header: MlsHeader,
     before: OrderedBefore | undefined,
   ): Promise<Result<HubOutcome> | 'conflict'> {
-    const verified =
-      header.epoch === log.state.epoch && before === undefined ? await this.#verify(log, submission) : undefined;
+    // Who is no member is refused by the machine, before its commit costs anything or its refusal tells the epoch.
+    const stranger = !isFromMember(log, submission);
+    const worthIt = header.epoch === log.state.epoch && before === undefined && !stranger;
+    const verified = worthIt ? await this.#verify(log, submission) : undefined;
     if (verified !== undefined && !verified.ok) return verified;
     const current = log.state.epoch === header.epoch;
     const evidence = current ? verified?.value.evidence : undefined;
-    if (current && evidence === undefined && before === undefined) return 'conflict'; // the log moved back to this epoch: decide anew
+    if (current && evidence === undefined && before === undefined && !stranger) return 'conflict'; // the log moved back to this epoch: decide anew
     const decision = decideAppend(
       this.#d.crypto,
       log.state,
@@ -198,4 +200,8 @@ export class HubService {
 /** What the sender of an entry is told of it. */
 export function placeOf({ seq, hash, storedAt }: LinkedEntry): OrderedPlace {
   return { seq, proof: { hash, storedAt } };
+}
+
+function isFromMember(log: ConversationLog, { sender, senderUser, origin }: Submission): boolean {
+  return log.state.members.get(sender)?.user === senderUser && domainOf(senderUser) === origin;
 }

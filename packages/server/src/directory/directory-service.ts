@@ -126,14 +126,16 @@ class DirectoryService implements Directory {
 
   async #certify(request: RegistrationRequest, now: Instant): Promise<DeviceRow> {
     const { deviceId, user, name, publicKey } = request;
+    // The device knows our time to within the way of one message: without slack its certificate begins in its future.
+    const notBefore = now - LIMITS.authSkewMillisecondsMax;
     const life = LEVELS.basic.deviceLifeDaysMax * DAY_MS;
     const draft = draftDeviceCertificate({
       device_id: deviceId,
       user,
       org: this.#d.domain,
       public_key: publicKey,
-      not_before: now,
-      not_after: Math.min(now + life, this.#d.issuerCertificate.notAfter),
+      not_before: notBefore,
+      not_after: Math.min(notBefore + life, this.#d.issuerCertificate.notAfter),
     });
     const signed = await signDocument(this.#d.crypto, draft, this.#d.issuer);
     const issuerCertificate = this.#d.issuerCertificate.document;

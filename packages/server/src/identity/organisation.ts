@@ -6,6 +6,7 @@ import {
   type Domain,
   fromBase64Url,
   type Instant,
+  LIMITS,
   parseDomain,
   type Random,
   toBase64Url,
@@ -73,7 +74,8 @@ export async function initOrganisation(
   await writeFile(paths.rootPublic, rootPublicText(domain, root.publicKey), { flag: 'wx', mode: 0o644 });
   const server = await createSignerFile(paths.serverKey, random).catch(keysExist(folder));
   const tls = await createTlsIdentity(paths.keys, domain, { clock, random });
-  const notBefore = clock.now();
+  // Devices and other servers have clocks of their own: the first of them may be a little behind.
+  const notBefore = clock.now() - LIMITS.authSkewMillisecondsMax;
   const draft = draftServerCertificate({
     org: domain,
     domain,
@@ -87,7 +89,7 @@ export async function initOrganisation(
   await writeFile(paths.serverCertificate, signed.bytes, { flag: 'wx', mode: 0o644 });
   root.close();
   server.close();
-  return await openOrganisation(folder, domain, notBefore);
+  return await openOrganisation(folder, domain, clock.now());
 }
 
 /** Opens an organisation's keys and checks that they belong together and are in date. Throws IdentityError or KeyFileError. */

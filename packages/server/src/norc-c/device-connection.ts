@@ -1,5 +1,6 @@
 import {
   type Clock,
+  type DeviceId,
   type Domain,
   type ErrorName,
   type Instant,
@@ -93,6 +94,8 @@ export class DeviceConnection implements DeviceSocketHandler {
   #session: ServerSession | undefined;
   #push: DevicePush | undefined;
   #pending = 0;
+  /** The device that it says to be, proven or not yet. */
+  #claimed: DeviceId | undefined;
 
   constructor(dependencies: ConnectionDependencies, socket: DeviceSocket) {
     const { clock, timers, messageRate } = dependencies;
@@ -143,6 +146,11 @@ export class DeviceConnection implements DeviceSocketHandler {
   end(code: ErrorName): void {
     if (this.#session !== undefined) this.#apply(ended(code));
     else this.#close(code);
+  }
+
+  /** Ends the session of a revoked device, also one whose look-up is under way and still found the device good. */
+  revoked(deviceId: DeviceId): void {
+    if (this.#claimed === deviceId) this.end('auth_failed');
   }
 
   /** Sends without being asked; dropped when the session is not authenticated. */
@@ -266,6 +274,7 @@ export class DeviceConnection implements DeviceSocketHandler {
 
   async #lookUp(deviceId: ProvenDevice['deviceId']): Promise<void> {
     const { directory, crypto, clock } = this.#d;
+    this.#claimed = deviceId;
     // Both are asked for in any case: time must not tell which device ids exist [C-12].
     const [row, keyStock] = await Promise.all([directory.device(deviceId), directory.keyStock(deviceId)]);
     const usable = row !== undefined && row.revokedAt === undefined;

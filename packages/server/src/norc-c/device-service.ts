@@ -69,9 +69,7 @@ export class DeviceService {
   }
 
   #devicesChanged(user: UserAddress, revoked: DeviceId | undefined): void {
-    for (const connection of this.#connections) {
-      if (revoked !== undefined && connection.device?.deviceId === revoked) connection.end('auth_failed');
-    }
+    if (revoked !== undefined) for (const connection of this.#connections) connection.revoked(revoked);
     void deviceList(this.#d.directory, user)
       .then((message) => {
         for (const connection of this.#connections) if (connection.device?.user === user) connection.push(message);

@@ -198,6 +198,14 @@ async function claimAt(
     const claimed = await services.directory.claimKeyPackages(users, device.user);
     return ok(claimed.filter((one) => one.deviceId !== device.deviceId).map(wirePackage));
   }
+  // Checked here too: a server that is not trusted is not even told who asks for whom.
+  const path = services.trust.decide({
+    local: services.domain,
+    remote: domain,
+    direction: 'outgoing',
+    permission: 'user_discovery',
+  });
+  if (path.kind !== 'allow') return reject(path.code, path.reason);
   const answer = await services.links.request(domain, 'interactive', {
     type: 'key_claim',
     body: { requester: device.user, users },
@@ -250,6 +258,6 @@ async function revokeOwnDevice(
 ): Promise<Result<Reply>> {
   const owned = await directory.device(target);
   if (owned?.user !== device.user) return reject('forbidden', 'device');
-  const outcome = await directory.revokeDevice(target, device.user);
+  const outcome = await directory.revokeDevice(target, `user:${device.user}`);
   return outcome.ok ? ok(await deviceList(directory, device.user)) : outcome;
 }

@@ -63,6 +63,8 @@ export class OutgoingLink implements LinkHandler {
   readonly #waiting = new Map<MessageId, Waiting>();
   readonly #closedBy: (link: OutgoingLink, cause: LinkCloseCause) => void;
   #open = true;
+  /** We end it: nothing new goes out, while answers may still come. */
+  #ending = false;
 
   constructor(
     connection: LinkConnection,
@@ -81,12 +83,12 @@ export class OutgoingLink implements LinkHandler {
   }
 
   get isOpen(): boolean {
-    return this.#open;
+    return this.#open && !this.#ending;
   }
 
   /** One request and its answer. A closed link, a late answer and an error frame are results. */
   request(priority: Priority, message: NorcFMessage & { readonly type: NorcFType }): Promise<Answer> {
-    if (!this.#open) return Promise.resolve(reject('no_route', 'link closed'));
+    if (!this.isOpen) return Promise.resolve(reject('no_route', 'link closed'));
     return new Promise((settle) => {
       const id = this.#channels[priority].request(message);
       const cancel = this.#timers.after(REQUEST_TIMEOUT_MS, () =>
@@ -97,7 +99,7 @@ export class OutgoingLink implements LinkHandler {
   }
 
   send(priority: Priority, message: NorcFMessage): void {
-    if (this.#open) this.#channels[priority].request(message);
+    if (this.isOpen) this.#channels[priority].request(message);
   }
 
   /** Called now and then: a quiet link changes its keys too. */
@@ -150,11 +152,13 @@ export class OutgoingLink implements LinkHandler {
   }
 
   close(): void {
+    this.#ending = true;
     this.#connection.close();
   }
 
   /** Ends it at once: what waits is not sent, except on the control stream. */
   cut(): void {
+    this.#ending = true;
     this.#connection.close('control-only');
   }
 }

@@ -76,7 +76,14 @@ export class PeerWorker {
     message: NorcFMessage & { readonly type: NorcFType },
   ): Promise<Result<ReceivedMessage<NorcFMessage>>> {
     const link = await this.#connected(true);
-    return link.ok ? await link.value.request(priority, message) : link;
+    if (!link.ok) return link;
+    if (!this.#mayCarry(link.value, message.type)) return reject('not_trusted', 'link');
+    return await link.value.request(priority, message);
+  }
+
+  /** Nothing but the trust exchange is said to a server that is not trusted now, whatever it was when the link was made. */
+  #mayCarry(link: OutgoingLink, type: NorcFMessage['type']): boolean {
+    return type.startsWith('trust_') || (link.peer.trusted && this.#d.trust.pins(this.peer) !== undefined);
   }
 
   /** One-way, over a link that is dialed if need be. */
@@ -94,7 +101,8 @@ export class PeerWorker {
 
   /** One-way, only when the link is there: what it carries may be lost. */
   sendIfUp(priority: Priority, message: NorcFMessage): void {
-    this.link?.send(priority, message);
+    const { link } = this;
+    if (link !== undefined && this.#mayCarry(link, message.type)) link.send(priority, message);
   }
 
   /** A link that was made before trust changed says the wrong thing: the next one says the right one. */

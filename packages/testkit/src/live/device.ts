@@ -37,6 +37,8 @@ export interface TestDeviceOptions {
   readonly clock?: Clock;
   /** One-time KeyPackages to publish; none and no last-resort one with 0. */
   readonly stock?: number;
+  /** Somebody on the way to the server changes the hello. */
+  readonly alterHello?: (text: string) => string;
 }
 
 /** A device with real keys, a real MLS engine and a scripted person in front of it. */
@@ -114,6 +116,7 @@ export class TestDevice {
       ...(enrolment === undefined ? {} : { enrolment }),
       ...(options.versions === undefined ? {} : { versions: options.versions }),
       ...(options.clock === undefined ? {} : { clock: options.clock }),
+      ...(options.alterHello === undefined ? {} : { alterHello: options.alterHello }),
     });
     if (session.registered !== undefined) {
       this.#certificates = [session.registered.device_certificate, session.registered.issuer_certificate];

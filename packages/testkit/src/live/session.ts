@@ -48,6 +48,8 @@ export interface SessionOptions {
   readonly versions?: readonly string[];
   readonly clock?: Clock;
   readonly newestMajorSeen?: number;
+  /** Somebody on the way changes the hello. */
+  readonly alterHello?: (text: string) => string;
 }
 
 type Arrived = ReceivedMessage<NorcCMessage>;
@@ -138,7 +140,7 @@ export class TestSession {
       { crypto: nodeCrypto, random: nodeRandom },
     );
     await Promise.race([new Promise((resolve) => this.socket.once('open', resolve)), this.ended]);
-    this.socket.send(text);
+    this.socket.send(this.#options.alterHello?.(text) ?? text);
     const answer = await this.#firstMessage();
     const outcome = state.receive(answer, {
       verifyCertificate: (certificate) =>
