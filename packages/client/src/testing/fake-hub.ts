@@ -15,15 +15,19 @@ import {
 import type { Crypto } from '@norc/protocol/crypto';
 import type { NorcCBody } from '@norc/protocol/norc-c';
 import {
+  advance,
   type CommitFacts,
   type ConversationState,
   commitEvidence,
   createConversation,
   decideAppend,
+  type EntryContent,
   type EntryFacts,
   freeze,
   groupEvidence,
+  headOf,
   type LinkedEntry,
+  linkEntry,
   type MlsHeader,
   proposalEvidence,
   type Submission,
@@ -178,6 +182,17 @@ export class FakeHub {
       proposedRemovals: proposed.map(({ identity }) => identity.deviceId),
     };
     return ok({ commit: commitEvidence(facts), view: change.view });
+  }
+
+  /** What a dishonest hub orders: anything, by no rule, onto a chain that is sound. */
+  inject(conversation: ConversationId, content: EntryContent): LinkedEntry {
+    const log = this.logs.get(conversation);
+    if (log === undefined) throw new RangeError('no such conversation');
+    const entry = linkEntry(this.#crypto, headOf(log.state), content);
+    log.state = advance(log.state, entry);
+    log.entries.push(entry);
+    this.#grown(conversation);
+    return entry;
   }
 
   /** Nothing but removals goes on. */

@@ -19,6 +19,15 @@ export type Accept = (socket: ServerSocket) => ServerSocketHandler;
 export class MemoryNetwork {
   readonly #servers = new Map<string, { readonly accept: Accept; readonly peer: TransportPeer }>();
   readonly #wires = new Set<Wire>();
+  /** Messages that arrived, either way. */
+  delivered = 0;
+  /** Every connection breaks when so many messages have arrived. */
+  cutAt: number | undefined;
+
+  #count = (): void => {
+    this.delivered += 1;
+    if (this.delivered === this.cutAt) this.cut();
+  };
 
   listen(address: ServerAddress, accept: Accept, peer: TransportPeer = {}): void {
     this.#servers.set(addressText(address), { accept, peer });
@@ -33,6 +42,7 @@ export class MemoryNetwork {
     return new MemoryTransport(
       (address) => this.#servers.get(addressText(address)),
       (wire) => this.#wires.add(wire),
+      this.#count,
     );
   }
 
@@ -51,18 +61,20 @@ interface Listening {
 export class MemoryTransport implements ClientTransport {
   readonly #find: (address: ServerAddress) => Listening | undefined;
   readonly #added: (wire: Wire) => void;
+  readonly #count: () => void;
   readonly #wires = new Set<Wire>();
   #dead = false;
   dials = 0;
 
-  constructor(find: (address: ServerAddress) => Listening | undefined, added: (wire: Wire) => void) {
+  constructor(find: (address: ServerAddress) => Listening | undefined, added: (wire: Wire) => void, count: () => void) {
     this.#find = find;
     this.#added = added;
+    this.#count = count;
   }
 
   connect(address: ServerAddress, handler: TransportHandler): ClientConnection {
     this.dials += 1;
-    const wire = new Wire(handler);
+    const wire = new Wire(handler, this.#count);
     if (!this.#dead) wire.open(this.#find(address));
     this.#wires.add(wire);
     this.#added(wire);
@@ -89,8 +101,11 @@ class Wire implements ClientConnection {
   #ended = false;
   #dead = false;
 
-  constructor(client: TransportHandler) {
+  readonly #count: () => void;
+
+  constructor(client: TransportHandler, count: () => void) {
     this.#client = client;
+    this.#count = count;
   }
 
   open(listening: Listening | undefined): void {
@@ -109,13 +124,17 @@ class Wire implements ClientConnection {
   }
 
   #deliver(message: string | Uint8Array): void {
-    if (!this.#ended && !this.#dead) this.#client.message(message);
+    if (this.#ended || this.#dead) return;
+    this.#client.message(message);
+    this.#count();
   }
 
   send(message: string | Uint8Array): void {
     if (this.#ended || this.#dead) return;
     this.#later(() => {
-      if (!this.#ended) this.#server?.message(message);
+      if (this.#ended) return;
+      this.#server?.message(message);
+      this.#count();
     });
   }
 

@@ -38,21 +38,34 @@ function codecOf(schema: SchemaNode): Codec {
 
 /** Bodies that need more than this are rare; their buffer is not kept. */
 const RETAINED_CAPACITY_MAX = 65536;
-let shared = new CborWriter();
+/** Absent while it is in use. */
+let spare: CborWriter | undefined = new CborWriter();
 
 /** Throws RangeError, naming the field, for a value that the schema does not allow. */
 export function encodeCborBody(schema: SchemaNode, value: unknown): Uint8Array {
+  return withCborBody(schema, value, (encoded) => encoded.slice());
+}
+
+/** The encoded body is there for as long as `use` runs. Throws as `encodeCborBody`, and what `use` throws. */
+export function withCborBody<T>(schema: SchemaNode, value: unknown, use: (encoded: Uint8Array) => T): T {
+  const writer = spare ?? new CborWriter();
+  spare = undefined;
+  try {
+    encodeInto(writer, schema, value);
+    return use(writer.written);
+  } finally {
+    writer.reset();
+    spare = writer.capacity > RETAINED_CAPACITY_MAX ? new CborWriter() : writer;
+  }
+}
+
+function encodeInto(writer: CborWriter, schema: SchemaNode, value: unknown): void {
   const path = new FieldPath();
-  const writer = shared;
   try {
     codecOf(schema).encode(writer, value, path);
-    return writer.finish();
   } catch (cause) {
-    writer.reset();
     if (cause instanceof RangeError) throw new RangeError(`${path}: ${cause.message}`, { cause });
     throw cause;
-  } finally {
-    if (writer.capacity > RETAINED_CAPACITY_MAX) shared = new CborWriter();
   }
 }
 

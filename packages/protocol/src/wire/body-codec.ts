@@ -1,5 +1,5 @@
 import type { Result } from '../base/index.ts';
-import { decodeCborBody, encodeCborBody } from './body-cbor.ts';
+import { decodeCborBody, encodeCborBody, withCborBody } from './body-cbor.ts';
 import { decodeJsonBody, encodeJsonBody } from './body-json.ts';
 import type { Schema } from './schema.ts';
 
@@ -12,6 +12,19 @@ export type BodyEncoding = 'cbor' | 'json';
  */
 export function encodeBody<T>(schema: Schema<T>, value: T, encoding: BodyEncoding): Uint8Array {
   return encoding === 'cbor' ? encodeCborBody(schema, value) : encodeJsonBody(schema, value);
+}
+
+/**
+ * The same bytes for as long as `use` runs, and no longer: what goes straight into a
+ * frame or a hash needs no memory of its own. Throws as `encodeBody`, and what `use` throws.
+ */
+export function withEncodedBody<T, R>(
+  schema: Schema<T>,
+  value: T,
+  encoding: BodyEncoding,
+  use: (encoded: Uint8Array) => R,
+): R {
+  return encoding === 'cbor' ? withCborBody(schema, value, use) : use(encodeJsonBody(schema, value));
 }
 
 /**

@@ -81,6 +81,11 @@ export class CborWriter {
     this.#length += encoded.length;
   }
 
+  /** What was written, as a view that is good until the writer is used again. */
+  get written(): Uint8Array {
+    return this.#buffer.subarray(0, this.#length);
+  }
+
   /** What was written, as a copy. The writer is empty afterwards, and holds no trace of it. */
   finish(): Uint8Array {
     const written = this.#buffer.slice(0, this.#length);

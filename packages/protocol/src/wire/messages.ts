@@ -1,5 +1,5 @@
 import { MESSAGE_TYPES, type MessageTypeName, ok, type Result, reject } from '../base/index.ts';
-import { type BodyEncoding, decodeBody, encodeBody } from './body-codec.ts';
+import { type BodyEncoding, decodeBody, encodeBody, withEncodedBody } from './body-codec.ts';
 import type { Infer, Schema } from './schema.ts';
 
 /** One message type of the registry, and what its body holds. */
@@ -62,10 +62,26 @@ export function encodeMessage<D extends MessageDefinition>(
   message: MessageOf<D>,
   encoding: BodyEncoding,
 ): Uint8Array {
+  const { definition, body } = defined(registry, message);
+  return encodeBody(definition.schema, body, encoding);
+}
+
+/** The encoded body for as long as `use` runs (`withEncodedBody`): for a message that is sealed at once. */
+export function withEncodedMessage<D extends MessageDefinition, R>(
+  registry: MessageRegistry<D>,
+  message: MessageOf<D>,
+  encoding: BodyEncoding,
+  use: (encoded: Uint8Array) => R,
+): R {
+  const { definition, body } = defined(registry, message);
+  return withEncodedBody(definition.schema, body, encoding, use);
+}
+
+function defined<D extends MessageDefinition>(registry: MessageRegistry<D>, message: MessageOf<D>) {
   const { type, body } = message as { type: MessageTypeName; body: unknown }; // what every member of the union is
   const definition = registry.byType.get(type);
   if (definition === undefined) throw new RangeError(`message type ${type} is not in this table`);
-  return encodeBody(definition.schema, body, encoding);
+  return { definition, body };
 }
 
 /** Errors: `unsupported_type` for a type that is not in the table, else as `decodeBody`. */

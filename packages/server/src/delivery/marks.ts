@@ -84,6 +84,7 @@ export class Marks {
       const fromHub = log.state.hub === peer;
       const own = domainOf(update.user) === peer && log.state.hub === this.#d.self;
       if (!(fromHub || own) || domainOf(update.user) === this.#d.self) continue; // a server speaks for its own users, the hub passes others on
+      if (!isParticipant(log, update.user)) continue; // names that are none would fill the store
       const seq = Math.min(update.seq, log.durableSeq);
       this.#board.delivered(update.conversation, update.user, seq);
       this.#batch.add({ conversation: update.conversation, user: update.user, seq });
@@ -108,4 +109,9 @@ export class Marks {
     if (log.state.hub !== this.#d.self) return own ? [log.state.hub] : [];
     return [...log.state.organisations].filter((peer) => peer !== this.#d.self && peer !== domainOf(update.user));
   }
+}
+
+function isParticipant(log: ConversationLog, user: UserAddress): boolean {
+  for (const member of log.state.members.values()) if (member.user === user) return true;
+  return false;
 }

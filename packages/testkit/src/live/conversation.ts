@@ -138,6 +138,12 @@ export class TestConversation {
     if (pending !== undefined) await this.live.abort(pending.commit);
   }
 
+  /** Out of it: what comes next is an invitation. */
+  leave(): void {
+    this.group = undefined;
+    this.seq = 0;
+  }
+
   // ---- reading ----
 
   read(text: string): Promise<TimelineText> {
