@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs';
-import { profilePath } from '@norc/client/platform/node';
 import { nodeClock } from '@norc/crypto/node';
 import { parseUserAddress, type UserAddress } from '@norc/protocol/base';
 import { ClientPort } from '../chat/client-port.ts';
 import { type Command, CommandError, type CommandInput, EXIT } from '../command.ts';
+import { hasProfile } from '../device/known-device.ts';
 import { connectDevice, openDevice } from '../device/open-device.ts';
 import { knownUnlock, PROFILE_OPTION, profileFolder, UNLOCK_OPTIONS } from '../device/profile.ts';
 import { note } from '../output.ts';
@@ -29,7 +28,7 @@ At the end of the input it waits until the server has everything that was writte
   async run(input) {
     const folder = profileFolder(input);
     const to = addressOption(input);
-    if (!existsSync(profilePath(folder))) {
+    if (!hasProfile(folder)) {
       throw new CommandError(EXIT.cannotCreate, `There is no device in ${folder}.`, 'Make it one with: norc enroll CODE');
     }
     const client = await openDevice(folder, await knownUnlock(input, folder));

@@ -16,7 +16,7 @@ import { suiteWords } from '../device/open-device.ts';
 import { note, print, printStyled } from '../output.ts';
 import { ChildServerError } from '../server/child-server.ts';
 import { stopRequest } from '../server/stop-request.ts';
-import { addressText, shortPath } from './server.ts';
+import { shortPath } from './server.ts';
 import { utcTime } from './shared.ts';
 
 const WHO_WIDTH = 26;
@@ -117,7 +117,7 @@ async function openServers({ stage, folder }: Show): Promise<Pair<RunningSide>> 
   const { value: running, ms: started } = await timed(() => startServers(sides));
   for (const { domain, server } of running) {
     const { device_address: devices, federation_address: links } = server.ready;
-    const ports = `devices ${addressText(devices)}, servers ${links === null ? 'off' : addressText(links)}`;
+    const ports = `ports ${devices.port} (devices) ${links?.port} (servers)`;
     stage.say(`${domain}  process ${server.processId}, ${ports}`, started);
   }
   return running;

@@ -1,6 +1,7 @@
 import type { Command } from '../command.ts';
 import { auditExport, auditList, auditVerify } from './audit.ts';
 import { chat } from './chat.ts';
+import { client } from './client.ts';
 import { demo } from './demo.ts';
 import { deviceList, deviceRevoke } from './device.ts';
 import { doctor } from './doctor.ts';
@@ -14,6 +15,7 @@ import { userAdd, userList } from './user.ts';
 export const COMMANDS: readonly Command[] = [
   demo,
   server,
+  client,
   chat,
   orgInit,
   orgShow,

@@ -1,12 +1,12 @@
 import { hostname } from 'node:os';
 import { en, type EnrolmentReject, problemOfError } from '@norc/client';
-import { enrolNodeDevice, openNodeStore, profilePath, type Unlock } from '@norc/client/platform/node';
-import { nodeCrypto, nodeRandom } from '@norc/crypto/node';
+import { enrolNodeDevice, type Unlock } from '@norc/client/platform/node';
+import { nodeCrypto } from '@norc/crypto/node';
 import { decodeEnrolmentCode, type EnrolmentCodeFault } from '@norc/protocol/norc-c';
-import { existsSync } from 'node:fs';
 import type { UserAddress } from '@norc/protocol/base';
 import { CommandError, type CommandInput, EXIT, type ExitCode } from '../command.ts';
 import { hint, print, printFacts } from '../output.ts';
+import { hasProfile, readDevice } from './known-device.ts';
 import { connectDevice, openDevice, suiteWords } from './open-device.ts';
 import { knownUnlock, newUnlock, profileFolder } from './profile.ts';
 
@@ -14,7 +14,7 @@ import { knownUnlock, newUnlock, profileFolder } from './profile.ts';
 export async function enrollDevice(input: CommandInput, code: string): Promise<ExitCode> {
   const folder = profileFolder(input);
   const user = checkCode(code);
-  const isThere = existsSync(profilePath(folder));
+  const isThere = hasProfile(folder);
   const unlock = isThere ? await knownUnlock(input, folder) : await newUnlock(input, folder);
   if (isThere) await refuseEnrolled(folder, unlock);
   const name = input.options.get('name') ?? hostname();
@@ -62,9 +62,8 @@ const sentence = (problem: Parameters<typeof en.problem>[0]): string =>
   en.problem(problem, { name: String, time: String });
 
 async function refuseEnrolled(folder: string, unlock: Unlock): Promise<void> {
-  const store = await openNodeStore({ path: profilePath(folder), unlock, create: false, crypto: nodeCrypto, random: nodeRandom });
-  const device = await store.read.device().finally(() => store.close());
-  if (device?.registration === undefined) return;
+  const device = await readDevice(folder, unlock);
+  if (device === undefined) return;
   throw new CommandError(
     EXIT.cannotCreate,
     `${folder} is a device of ${device.user} already. It was left as it is.`,
