@@ -42,7 +42,7 @@ export class AdminClient {
     if (parsed.error === undefined) return parsed as T; // the shape is the admin interface's
     const { name, meaning, detail } = parsed.error;
     if (status >= 500) {
-      throw new CommandError(EXIT.failure, 'The server failed while doing this.', 'Its log has the story. See: norc doctor');
+      throw new CommandError(EXIT.failure, 'The server failed while doing this.', 'Its log has the story; norc doctor looks around.');
     }
     throw new AdminRefusal(name, sentenceOf(meaning, detail));
   }
@@ -83,9 +83,9 @@ export class AdminClient {
           "Run this as the server's account.",
         );
       case 'ETIMEDOUT':
-        return new CommandError(EXIT.timeout, 'The server does not answer.', 'See: norc doctor');
+        return new CommandError(EXIT.timeout, 'The server does not answer.', 'norc doctor');
       default:
-        return new CommandError(EXIT.failure, `The server could not be asked: ${code}.`, 'See: norc doctor');
+        return new CommandError(EXIT.failure, `The server could not be asked: ${code}.`, 'norc doctor');
     }
   }
 }

@@ -149,7 +149,7 @@ test('docs/commands.md has every command, every option and nothing else', () => 
 });
 
 /** Explained once, at the top of the document. */
-const COMMON = ['data', 'config', 'org', 'json', 'profile', 'unlock-file'];
+const COMMON = ['data', 'config', 'org', 'json', 'profile', 'unlock-file', 'passphrase-file'];
 
 test('docs/commands.md has every exit code, and no other', () => {
   const table = [...DOCUMENT.matchAll(/^\| (\d+) \|/gm)].map((match) => Number(match[1]));

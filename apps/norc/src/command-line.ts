@@ -57,7 +57,7 @@ function parseStrictly(command: Command, args: string[], options: Record<string,
 }
 
 function usageError(command: Command, message: string): CommandError {
-  return new CommandError(EXIT.usage, message, `See: norc ${command.words.join(' ')} --help`);
+  return new CommandError(EXIT.usage, message, `norc ${command.words.join(' ')} --help`);
 }
 
 function explain(error: unknown, command: Command): ExitCode {
@@ -104,7 +104,7 @@ function explainChoice(commands: readonly Command[], args: readonly string[]): E
     return EXIT.ok;
   }
   const typed = family.length > 0 ? words.slice(0, 2).join(' ') : first;
-  complain(`'${typed}' is not a command.`, family.length > 0 ? undefined : 'See: norc help');
+  complain(`'${typed}' is not a command.`, family.length > 0 ? undefined : 'norc help');
   if (family.length > 0) process.stderr.write(familyHelp(family));
   return EXIT.usage;
 }

@@ -81,5 +81,5 @@ export function countOption(input: CommandInput, name: string, fallback: number,
   if (text === undefined) return fallback;
   const count = Number(text);
   if (/^\d{1,9}$/.test(text) && count >= min) return count;
-  throw new CommandError(EXIT.usage, `--${name} is not a whole number from ${min}.`, 'See --help.');
+  throw new CommandError(EXIT.usage, `--${name} is not a whole number from ${min}.`, '--help shows the options.');
 }

@@ -16,9 +16,16 @@ export function note(text: string): void {
   process.stderr.write(`${clean(text)}\n`);
 }
 
-/** What to do next. */
+/** What to do next. Commands in it are written as this person starts them. */
 export function hint(text: string): void {
-  note(`next: ${text}`);
+  note(`next: ${startedByNpm() ? text.replace(COMMAND, 'npx norc ') : text}`);
+}
+
+const COMMAND = /(?<!npx )\bnorc (?=[a-z])/g;
+
+/** `npx norc …` or an npm script: then there is no `norc` on the person's path. */
+function startedByNpm(): boolean {
+  return process.env['npm_command'] !== undefined;
 }
 
 export function printJson(value: unknown): void {

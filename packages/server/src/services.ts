@@ -11,7 +11,7 @@ import type {
   TrustLevel,
   UserAddress,
 } from '@norc/protocol/base';
-import type { NorcFBody, NorcFMessage, NorcFType } from '@norc/protocol/norc-f';
+import type { MlsHeader, NorcFBody, NorcFMessage, NorcFType } from '@norc/protocol/norc-f';
 import type { TrustDecision, TrustQuestion } from '@norc/protocol/norc-t';
 import type { ReceivedMessage, WireLogEntry } from '@norc/protocol/wire';
 import type { DeviceRow, StoreWrite } from './storage/port.ts';
@@ -78,6 +78,8 @@ export interface ClaimedPackage {
 export interface Delivery {
   create(sender: AuthenticatedDevice, request: CreateRequest): Promise<Result<SubmitOutcome>>;
   submit(sender: AuthenticatedDevice, submission: LocalSubmission): Promise<Result<SubmitOutcome>>;
+  /** `submit` for an application message: the hot path, so it tells a listener instead of making promises. */
+  send(sender: AuthenticatedDevice, message: LocalMessage, listener: SendListener): void;
   /** From a follower's server; the link already proved who it is. */
   submitFrom(
     peer: Domain,
@@ -111,6 +113,14 @@ export interface Delivery {
     limit: number,
     bytesMax: number,
   ): Promise<Result<ConversationEntries>>;
+  /** The same, when memory has them: for devices that are up to date. `undefined`: ask `entriesFor`. */
+  recentFor(
+    device: AuthenticatedDevice,
+    conversation: ConversationId,
+    after: number,
+    limit: number,
+    bytesMax: number,
+  ): ConversationEntries | undefined;
   deliveredIn(
     conversation: ConversationId,
   ): Promise<readonly { readonly conversation: ConversationId; readonly user: UserAddress; readonly seq: number }[]>;
@@ -144,6 +154,20 @@ export interface LocalSubmission {
   readonly body: Uint8Array;
   readonly welcome?: Uint8Array;
   readonly groupInfo?: Uint8Array;
+}
+
+export interface LocalMessage {
+  readonly conversation: ConversationId;
+  readonly body: Uint8Array;
+  /** What the body says of itself in the clear (delivery/mls-header). */
+  readonly header: MlsHeader;
+}
+
+/** One of the two is called, once; `settled` after the fact is durable. */
+export interface SendListener {
+  settled(outcome: Result<SubmitOutcome>): void;
+  /** Something of ours broke; the device may send the message again. */
+  failed(error: unknown): void;
 }
 
 /** `queued`: in our outbox towards the hub. `sent`: ordered. */

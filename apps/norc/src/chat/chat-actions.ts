@@ -2,6 +2,7 @@ import {
   type ClientReject,
   type ConversationView,
   en,
+  LEVEL_CHIPS,
   type MemberView,
   type MessageItem,
   type NorcClient,
@@ -153,7 +154,7 @@ export class ChatActions {
     const organisations = [...new Set(others.map(domainOf))].filter((org) => org !== self.org);
     return [
       `${en.encryptedTo(devices)}, with keys that are safe from quantum computers. No server can read it.`,
-      ...organisations.map((org) => `${org}: ${en.level(open.level, org)}`),
+      ...organisations.map((org) => `Trust with ${org}: ${LEVEL_CHIPS[open.level].word}. ${en.level(open.level, org)}`),
       ...(organisations.length === 0 ? [`Everybody here is in your organisation, ${self.org}.`] : []),
       ...this.#sessionLines(),
       ...(await this.#safetyLines(others)),

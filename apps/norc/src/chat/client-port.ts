@@ -1,5 +1,6 @@
 import type { ConversationView, NorcClient } from '@norc/client';
 import type { Clock, ConversationId, UserAddress } from '@norc/protocol/base';
+import { inTime } from '../device/open-device.ts';
 import type { ChatModel, ChatPort } from '../terminal/chat-model.ts';
 import type { Command } from '../terminal/commands.ts';
 import type { Words } from '../terminal/words.ts';
@@ -21,7 +22,6 @@ export class ClientPort implements ChatPort {
   readonly #board: ConversationBoard;
   readonly #actions: ChatActions;
   readonly #listeners = new Set<() => void>();
-  readonly #sending = new Set<Promise<void>>();
   readonly #stops: (() => void)[];
 
   private constructor(options: ClientPortOptions) {
@@ -70,8 +70,8 @@ export class ClientPort implements ChatPort {
     for (const listener of this.#listeners) listener();
   }
 
-  open(conversationId: ConversationId): void {
-    void this.#board.show(conversationId);
+  open(conversationId: ConversationId): Promise<void> {
+    return this.#board.show(conversationId);
   }
 
   /** The conversation with exactly this person, made when there is none. Lines to show when that is refused. */
@@ -91,29 +91,27 @@ export class ClientPort implements ChatPort {
     const { open } = this.#board;
     const seq = open === undefined ? 0 : lastSeq(open);
     if (open === undefined || seq === 0) return;
-    this.#track(this.#options.client.markRead(open.conversationId, seq).then(() => this.#board.touch(open.conversationId)));
+    const { conversationId } = open;
+    void this.#options.client
+      .markRead(conversationId, seq)
+      .then(() => this.#board.touch(conversationId))
+      .catch(this.#options.fault);
   }
 
-  send(text: string): void {
+  /** A refusal shows in the conversation itself: it is over, or paused, and says so. */
+  async send(text: string): Promise<void> {
     const { open } = this.#board;
     if (open === undefined) return;
-    const { conversationId } = open;
-    // A refusal shows in the conversation itself: it is over, or paused, and says so.
-    this.#track(this.#options.client.send(conversationId, text).then(() => this.#board.touch(conversationId)));
+    await this.#options.client.send(open.conversationId, text);
+    await this.#board.touch(open.conversationId);
   }
 
   run(command: Command): Promise<readonly string[]> {
     return this.#actions.run(command, this.#board.open);
   }
 
-  #track(work: Promise<void>): void {
-    const tracked = work.catch(this.#options.fault).finally(() => this.#sending.delete(tracked));
-    this.#sending.add(tracked);
-  }
-
-  /** How many own messages the own server does not have yet. What was just typed is stored first. */
+  /** Own messages that the own server does not have yet; they are stored here and leave with the next connection. */
   async unsent(): Promise<number> {
-    await Promise.all(this.#sending);
     let count = 0;
     for (const { conversationId } of this.#board.summaries) {
       const view = await this.#options.client.timeline(conversationId);
@@ -121,7 +119,24 @@ export class ClientPort implements ChatPort {
     }
     return count;
   }
+
+  /** Waits for the server's answers, but not for a server that does not come. */
+  async settled(): Promise<void> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const look = async () => {
+      if ((await this.unsent()) === 0) resolve();
+    };
+    const stop = this.subscribe(() => void look().catch(reject));
+    try {
+      await look();
+      await inTime(promise, SETTLE_MS_MAX);
+    } finally {
+      stop();
+    }
+  }
 }
+
+const SETTLE_MS_MAX = 10_000;
 
 function lastSeq({ items }: ConversationView): number {
   return items.reduce((last, { seq }) => Math.max(last, seq ?? 0), 0);

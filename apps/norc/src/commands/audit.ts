@@ -43,7 +43,8 @@ export const auditList: Command = {
             .join(' '),
         ]),
       );
-    if (!input.flags.has('json')) note(`Entries ${after + 1} to ${after + entries.length} of ${last}.`);
+    const end = after + entries.length;
+    if (!input.flags.has('json') && entries.length > 0) note(`Entries ${after + 1} to ${end} of ${Math.max(last, end)}.`);
     return EXIT.ok;
   },
 };

@@ -36,9 +36,15 @@ At the end of the input it waits until the server has everything that was writte
     const port = await ClientPort.open({ client, clock: nodeClock, words, fault: reportFault });
     try {
       client.connect();
-      if (to !== undefined) await openWith(port, client, to);
       const plain = input.flags.has('plain');
+      if (to !== undefined) await openWith(port, client, to);
+      else await openUsual(port, plain);
       const exitCode = await runChat({ port, plain, bell: input.flags.has('bell'), environment: process.env });
+      const left = await port.unsent();
+      if (left > 0) {
+        note(`${left === 1 ? 'One message is' : `${left} messages are`} not sent yet. The next chat sends what is kept here.`);
+        return EXIT.timeout;
+      }
       return exitCode === 0 ? EXIT.ok : EXIT.failure;
     } finally {
       port.close();
@@ -61,6 +67,13 @@ async function openWith(port: ClientPort, client: Parameters<typeof connectDevic
   await connectDevice(client);
   const [problem] = await port.openWith(to);
   if (problem !== undefined) throw new CommandError(EXIT.failure, problem);
+}
+
+/** Where the person most likely goes on. Lines from a program must not go to whatever is newest by chance. */
+async function openUsual(port: ClientPort, plain: boolean): Promise<void> {
+  const [newest, another] = port.model().conversations;
+  const somebodyLooks = !plain && process.stdin.isTTY === true;
+  if (newest !== undefined && (another === undefined || somebodyLooks)) await port.open(newest.conversationId);
 }
 
 function reportFault(fault: unknown): void {

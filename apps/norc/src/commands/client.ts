@@ -4,10 +4,9 @@ import { addressText, isLoopbackHost, type SessionFacts } from '@norc/client';
 import { nodeCrypto } from '@norc/crypto/node';
 import { parseUserAddress, toHex } from '@norc/protocol/base';
 import { fingerprintText, rootKeyFingerprint } from '@norc/protocol/crypto';
-import { decodeEnrolmentCode } from '@norc/protocol/norc-c';
 import type { AdminClient } from '../admin-client.ts';
 import { type Command, CommandError, type CommandInput, EXIT, type ExitCode } from '../command.ts';
-import { enrollWith } from '../device/enroll-device.ts';
+import { checkCode, enrollWith } from '../device/enroll-device.ts';
 import { hasProfile, type KnownDevice, readDevice } from '../device/known-device.ts';
 import { connectDevice, openDevice, suiteWords } from '../device/open-device.ts';
 import { type ProbeAddress, probeServer } from '../device/probe.ts';
@@ -47,6 +46,7 @@ connects again. To read and write messages with it: norc chat`,
     const local = given === undefined ? await localServer(input, address) : undefined;
     const code = given ?? (local === undefined ? undefined : await codeFrom(local));
     if (code === undefined) return await showProbe(address);
+    checkCode(code);
     const unlock = await unlockFor(input, folder, local !== undefined);
     await enrollWith(folder, unlock, code, input.options.get('name') ?? hostname());
     return await register(folder, unlock, local !== undefined);
@@ -147,10 +147,7 @@ async function localServer(input: CommandInput, address: ProbeAddress): Promise<
 async function codeFrom({ admin, domain }: { readonly admin: AdminClient; readonly domain: string }): Promise<string> {
   const user = `${accountName()}@${domain}`;
   await admin.post('/users', { user });
-  const { code } = await admin.post<{ code: string }>('/enrolments', { user });
-  const decoded = decodeEnrolmentCode(nodeCrypto, code);
-  if (!decoded.ok) throw new TypeError('the server made a code that cannot be read');
-  return code;
+  return (await admin.post<{ code: string }>('/enrolments', { user })).code;
 }
 
 /** This machine's account, as far as it can be an address. */

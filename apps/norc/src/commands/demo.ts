@@ -87,6 +87,7 @@ class Show {
 
 async function play(show: Show, input: CommandInput): Promise<ExitCode | 'stay'> {
   const { stage, folder } = show;
+  await freshFolder(folder, DOMAINS);
   print('Two organisations, each with its own server, database and root key.');
   print(`Everything is kept in ${shortPath(folder)}.`);
   const sides = await openServers(show);
@@ -106,10 +107,8 @@ async function play(show: Show, input: CommandInput): Promise<ExitCode | 'stay'>
 
 async function openServers({ stage, folder }: Show): Promise<Pair<RunningSide>> {
   stage.step('Two organisations, two servers');
-  const domains = [domainOf('alpha.example'), domainOf('bravo.example')] as const;
-  await freshFolder(folder, domains);
   const { value: sides, ms } = await timed(async () => {
-    return [await createSide(folder, domains[0]), await createSide(folder, domains[1])] as const;
+    return [await createSide(folder, DOMAINS[0]), await createSide(folder, DOMAINS[1])] as const;
   });
   for (const { domain, rootFingerprint } of sides) {
     stage.say(`${domain}  root key ${fingerprintText(rootFingerprint).slice(0, 19)} …`, ms / 2);
@@ -122,6 +121,8 @@ async function openServers({ stage, folder }: Show): Promise<Pair<RunningSide>> 
   }
   return running;
 }
+
+const DOMAINS = [domainOf('alpha.example'), domainOf('bravo.example')] as const;
 
 function domainOf(text: string) {
   const domain = parseDomain(text);
@@ -159,8 +160,9 @@ async function invite(show: Show, [, bravo]: Pair<RunningSide>, { annaPhone, ann
   print('', 'Join in, in another terminal. anna reads and answers.');
   print('', 'As ben, with what was said so far:');
   print(`   npx norc chat --profile ${shortPath(benLaptop.profile)}`);
-  print('', `As somebody new, ${carla}:`);
-  print(`   npx norc enroll ${code} --profile ${profile} --unlock-file ${profile}.key`);
+  print('', `As somebody new, ${carla}, with a code that works once:`);
+  print(`   npx norc enroll --profile ${profile} --unlock-file ${profile}.key \\`);
+  print(`     ${code}`);
   print(`   npx norc chat --profile ${profile} --to anna@alpha.example`);
   print('', 'Look behind it:');
   print(`   npx norc trust list --data ${shortPath(bravo.paths.data)}`);

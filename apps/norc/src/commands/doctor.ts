@@ -19,7 +19,7 @@ export const doctor: Command = {
   async run(input) {
     const findings = [...checkMachine(), ...(await serverFindings(input)), ...(await checkProfile(profileFolder(input)))];
     if (input.flags.has('json')) printJson(findings);
-    else for (const finding of findings) printFinding(finding);
+    else printFindings(findings);
     const count = (state: Finding['state']) => findings.filter((finding) => finding.state === state).length;
     if (!input.flags.has('json')) print('', `${count('ok')} ok, ${count('warn')} to look at, ${count('fail')} failed.`);
     return count('fail') === 0 ? EXIT.ok : EXIT.failure;
@@ -37,11 +37,14 @@ async function serverFindings(input: CommandInput): Promise<readonly Finding[]> 
   }
 }
 
-const LOOKS = { ok: 'green', warn: 'yellow', fail: ['bold', 'red'] } as const;
-const WHAT_WIDTH = 28;
+const LOOKS = { ok: 'green', warn: 'yellow', fail: 'red' } as const;
+const STATE_WIDTH = 4;
+const GAP = '  ';
 
-function printFinding({ state, what, detail, next }: Finding): void {
-  const look = LOOKS[state];
-  printStyled([typeof look === 'string' ? look : [...look], state.padEnd(4)], '  ', what.padEnd(WHAT_WIDTH), '  ', detail);
-  if (next !== undefined) print(`${' '.repeat(WHAT_WIDTH + 8)}${next}`);
+function printFindings(findings: readonly Finding[]): void {
+  const width = Math.max(...findings.map(({ what }) => what.length));
+  for (const { state, what, detail, next } of findings) {
+    printStyled([LOOKS[state], state.padEnd(STATE_WIDTH)], GAP, what.padEnd(width), GAP, detail);
+    if (next !== undefined) print(`${' '.repeat(STATE_WIDTH + width)}${GAP}${GAP}${next}`);
+  }
 }

@@ -78,15 +78,16 @@ async function exchange({ stage, hub, conversation: id }: Setting, parts: Parts,
     await watchState(from, id, messageId, states);
     return durationText(performance.now() - begin);
   };
-  const ordered = shows(['sent', 'delivered', 'read']);
-  const delivered = shows(['delivered', 'read']);
-  const received = await arrived(reader, id, messageId, text);
-  await arrived(also, id, messageId, text);
-  const times = `sent ${await ordered}, delivered ${await delivered}`;
+  const [ordered, delivered, received] = await Promise.all([
+    shows(['sent', 'delivered', 'read']),
+    shows(['delivered', 'read']),
+    arrived(reader, id, messageId, text),
+    arrived(also, id, messageId, text),
+  ]);
   await reader.client.markRead(id, received.seq ?? 0);
   const read = await shows(['read']);
   const { epoch } = await hub.get<{ epoch: number }>('/entry', { conversation: id, seq: received.seq ?? 0 });
-  stage.say(`epoch ${epoch}, ${times}, read by ${nameOf(reader)} ${read}`);
+  stage.say(`epoch ${epoch}, sent ${ordered}, delivered ${delivered}, read by ${nameOf(reader)} ${read}`);
   return received;
 }
 

@@ -37,8 +37,8 @@ export async function enrollDevice(input: CommandInput, code: string): Promise<E
   return EXIT.ok;
 }
 
-/** Before anything is asked or made. */
-function checkCode(code: string): UserAddress {
+/** The user of a code, before anything is asked or made. Throws CommandError for what is no code. */
+export function checkCode(code: string): UserAddress {
   const decoded = decodeEnrolmentCode(nodeCrypto, code);
   if (decoded.ok) return decoded.value.user;
   throw codeError(decoded.error.reason);

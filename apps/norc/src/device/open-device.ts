@@ -13,10 +13,12 @@ export async function openDevice(profileFolder: string, unlock: Unlock): Promise
   });
 }
 
-/** Connects and waits until the server knows this device. Throws CommandError when that cannot be, or not in time. */
+/** Connects and waits until the server knows this device. Throws CommandError when the first attempt fails. */
 export async function connectDevice(client: NorcClient): Promise<SessionFacts> {
+  const { promise: failed, resolve } = Promise.withResolvers<undefined>();
+  const stop = client.on('state', ({ state }) => (state === 'waiting' ? resolve(undefined) : undefined));
   client.connect();
-  const ready = await inTime(client.ready(), CONNECT_MS_MAX);
+  const ready = await inTime(Promise.race([client.ready(), failed]), CONNECT_MS_MAX).finally(stop);
   const { status } = client;
   if (ready?.ok === true && status.state === 'ready') return status.facts;
   if (ready?.ok === false) throw new CommandError(EXIT.failure, problemText(client, ready.error.code));

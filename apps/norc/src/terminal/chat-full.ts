@@ -58,10 +58,10 @@ class FullScreenChat {
     const { port, bell } = this.#options;
     switch (effect.do) {
       case 'send':
-        port.send(effect.text);
+        this.#await(port.send(effect.text));
         break;
       case 'open':
-        port.open(effect.conversationId);
+        this.#await(port.open(effect.conversationId));
         break;
       case 'seen':
         port.seen();
@@ -87,6 +87,10 @@ class FullScreenChat {
         break;
       }
     }
+  }
+
+  #await(work: Promise<void>): void {
+    work.catch((cause: unknown) => this.#finish(() => this.#reject(cause)));
   }
 
   /** Many changes of one turn make one picture. */

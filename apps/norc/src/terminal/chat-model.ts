@@ -26,14 +26,18 @@ export interface ChatPort {
   model(): ChatModel;
   /** Called after every change; `model` then gives the new one. Returns how to stop. */
   subscribe(listener: () => void): () => void;
-  send(text: string): void;
-  open(conversationId: ConversationId): void;
+  /** Resolves when it is stored. */
+  send(text: string): Promise<void>;
+  /** Resolves when `model` has it. */
+  open(conversationId: ConversationId): Promise<void>;
   /** The open conversation was seen to its end. */
   seen(): void;
   /** Loads older messages of the open conversation. */
   older(): void;
   /** Everything but `help`, `quit`, `list` and `to`, which the chat does itself. Lines to show, in words. */
   run(command: Command): Promise<readonly string[]>;
+  /** Everything that was written is with the server, or cannot go there now. */
+  settled(): Promise<void>;
 }
 
 /** How times are shown; a parameter, so that a screen is a pure function. */

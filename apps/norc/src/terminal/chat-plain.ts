@@ -3,7 +3,7 @@ import type { Readable, Writable } from 'node:stream';
 import { type ChatPort, matching } from './chat-model.ts';
 import { COMMAND_HELP } from './chat-state.ts';
 import { cleanLine } from './clean.ts';
-import { type Command, parseEntered } from './commands.ts';
+import { type Command, isAddress, parseEntered } from './commands.ts';
 import { conversationLines, NOTHING_PRINTED, type PlainMemory, plainStep } from './plain-lines.ts';
 import type { Words } from './words.ts';
 
@@ -27,7 +27,8 @@ class PlainChat {
   #unsubscribe: () => void = () => {};
   #printIsDue = false;
   #isDone = false;
-  readonly #running: Promise<void>[] = [];
+  /** Lines take effect in their order: a message goes where the command before it led. */
+  #tail: Promise<void> = Promise.resolve();
 
   constructor(options: PlainOptions, resolve: (exitCode: number) => void, reject: (cause: unknown) => void) {
     this.#options = options;
@@ -39,16 +40,19 @@ class PlainChat {
     const { input, port } = this.#options;
     this.#unsubscribe = port.subscribe(() => this.#changed());
     const lines = createInterface({ input, terminal: false, crlfDelay: Number.POSITIVE_INFINITY });
-    lines.on('line', (line) => {
-      if (this.#isDone) return;
-      this.#entered(line);
-      if (this.#isDone) lines.close();
-    });
-    // What was asked before the end of the input is still answered.
+    lines.on('line', (line) => this.#enqueue(() => this.#entered(line)));
+    // What was asked before the end of the input is still answered, and what was written still leaves.
     lines.on('close', () => {
-      Promise.allSettled(this.#running).then(() => this.#finish(() => this.#resolve(0)), this.#reject);
+      this.#enqueue(() => port.settled());
+      this.#enqueue(async () => this.#finish(() => this.#resolve(0)));
     });
     this.#print();
+  }
+
+  #enqueue(step: () => Promise<void>): void {
+    this.#tail = this.#tail
+      .then(() => (this.#isDone ? undefined : step()))
+      .catch((cause: unknown) => this.#finish(() => this.#reject(cause)));
   }
 
   /** The one way to the output: a line is clean and is one line. */
@@ -73,21 +77,21 @@ class PlainChat {
     if ((model.open?.unread.count ?? 0) > 0) port.seen();
   }
 
-  #entered(line: string): void {
+  async #entered(line: string): Promise<void> {
     const { port } = this.#options;
     // What happened so far is told before the answer, and before another conversation opens.
     this.#print();
     const entered = parseEntered(line);
     if (entered.type === 'mistake') this.#write([`-- ${entered.hint}`]);
-    else if (entered.type === 'command') this.#command(entered.command);
+    else if (entered.type === 'command') await this.#command(entered.command);
     else if (entered.type === 'message') {
       if (port.model().open === undefined)
         this.#write(['-- Open a conversation first: /list shows them, /to NAME opens one.']);
-      else port.send(entered.text);
+      else await port.send(entered.text);
     }
   }
 
-  #command(command: Command): void {
+  async #command(command: Command): Promise<void> {
     const { port } = this.#options;
     const model = port.model();
     switch (command.name) {
@@ -102,18 +106,19 @@ class PlainChat {
         break;
       case 'to': {
         const [first] = matching(model.conversations, command.whom);
-        if (first !== undefined) port.open(first.conversationId);
-        else this.#write([`-- No conversation matches “${command.whom}”. /list shows them, /new ADDRESS starts one.`]);
+        if (first !== undefined) await port.open(first.conversationId);
+        else if (isAddress(command.whom)) await this.#ask({ name: 'new', people: [command.whom] });
+        else this.#write([`-- No conversation matches “${command.whom}”. /to NAME@DOMAIN starts one.`]);
         break;
       }
       default:
-        this.#running.push(
-          port.run(command).then(
-            (lines) => this.#write(lines.map((line) => `-- ${line}`)),
-            (cause: unknown) => this.#finish(() => this.#reject(cause)),
-          ),
-        );
+        await this.#ask(command);
     }
+  }
+
+  async #ask(command: Command): Promise<void> {
+    const lines = await this.#options.port.run(command);
+    this.#write(lines.map((line) => `-- ${line}`));
   }
 
   #finish(tell: () => void): void {

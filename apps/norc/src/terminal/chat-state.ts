@@ -2,7 +2,7 @@ import type { ConversationId } from '@norc/protocol/base';
 import type { LogLine } from './chat-log.ts';
 import { type ChatModel, matching } from './chat-model.ts';
 import { type ChatScreen, chosenRow } from './chat-screen.ts';
-import { COMMANDS, type Command, parseEntered } from './commands.ts';
+import { COMMANDS, type Command, isAddress, parseEntered } from './commands.ts';
 import type { InputEvent, Key } from './keys.ts';
 import { EMPTY_LINE, editEvent, type History, lineOf, lineText, NO_HISTORY, recall, remember } from './line-editor.ts';
 import { bottomOf, scrolled } from './scroll.ts';
@@ -220,8 +220,9 @@ function command(state: ChatState, what: Command): Step {
       return just(show(state, { list: { typed: '', index: 0 } }));
     case 'to': {
       const [first] = matching(state.screen.model.conversations, what.whom);
-      if (first === undefined) return warn(state, `No conversation matches “${what.whom}”. /new ADDRESS starts one.`);
-      return just(state, { do: 'open', conversationId: first.conversationId });
+      if (first !== undefined) return just(state, { do: 'open', conversationId: first.conversationId });
+      if (isAddress(what.whom)) return just(state, { do: 'run', command: { name: 'new', people: [what.whom] } });
+      return warn(state, `No conversation matches “${what.whom}”. /to NAME@DOMAIN starts one.`);
     }
     default:
       return just(state, { do: 'run', command: what });

@@ -1,6 +1,6 @@
 /** What a person can ask for in a chat, besides writing. */
 export type Command =
-  /** Open a conversation: part of its title, or of a name or address. */
+  /** Open a conversation: part of its title or of a name. An address starts one where there is none. */
   | { readonly name: 'to'; readonly whom: string }
   /** Start one with these people. */
   | { readonly name: 'new'; readonly people: readonly string[] }
@@ -27,7 +27,7 @@ interface CommandSpec {
 
 /** In the order of the help. */
 export const COMMANDS: Readonly<Record<CommandName, CommandSpec>> = {
-  to: { usage: '/to NAME', summary: 'open a conversation' },
+  to: { usage: '/to NAME', summary: 'open a conversation; NAME@DOMAIN also starts one' },
   list: { usage: '/list', summary: 'show your conversations' },
   new: { usage: '/new ADDRESS …', summary: 'start a conversation with people' },
   add: { usage: '/add ADDRESS …', summary: 'add people to this conversation' },
@@ -71,6 +71,11 @@ export function parseEntered(text: string): Entered {
   const name = isCommandName(typed) ? typed : ALIASES[typed];
   if (name === undefined) return { type: 'mistake', hint: unknownHint(word) };
   return commandOf(name, rest.trim());
+}
+
+/** Whether a word names a person anywhere, not only among the open conversations. */
+export function isAddress(text: string): boolean {
+  return /^[^\s@]+@[^\s@]+$/.test(text);
 }
 
 function isCommandName(word: string): word is CommandName {

@@ -107,12 +107,12 @@ function fakePort(talks: readonly Talk[]) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    send(text) {
+    async send(text) {
       asked.push(`send ${text}`);
       open?.write(text);
       tell();
     },
-    open(id) {
+    async open(id) {
       open = talks.find((talk) => talk.conversationId === id);
       tell();
     },
@@ -121,6 +121,9 @@ function fakePort(talks: readonly Talk[]) {
     async run(command: Command) {
       asked.push(`run ${command.name}`);
       return ['line one', 'line\u001b[2J two'];
+    },
+    async settled() {
+      asked.push('settled');
     },
   };
   return { port, asked, listeners };
@@ -143,7 +146,7 @@ test('lines from a pipe are sent and answered in order, and the end of the input
     depot,
   ]);
   assert.equal(exitCode, 0);
-  assert.deepEqual(asked, ['send hello', 'send there']);
+  assert.deepEqual(asked, ['send hello', 'send there', 'settled']);
   const order = ['You  hello', '-- Depot.', 'You  there', 'There is no /nope'];
   const places = order.map((text) => printed.findIndex((line) => line.includes(text)));
   assert.ok(
@@ -157,6 +160,11 @@ test('/quit ends at once: nothing after it is sent', async () => {
   const { exitCode, asked } = await chatOf('/quit\nnot sent\n', [new Talk(1)]);
   assert.equal(exitCode, 0);
   assert.deepEqual(asked, []);
+});
+
+test('an address that no conversation matches starts one, and what follows waits for it', async () => {
+  const { asked } = await chatOf('/to carla@alpha.example\nhello\n/to nobody\n', [new Talk(1)]);
+  assert.deepEqual(asked, ['run new', 'send hello', 'settled']);
 });
 
 test('unread messages that were printed count as seen, and answers are clean', async () => {

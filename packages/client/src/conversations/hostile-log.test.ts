@@ -3,8 +3,9 @@ import { test } from 'node:test';
 import { type ConversationId, instant, utf8 } from '@norc/protocol/base';
 import type { NorcCBody } from '@norc/protocol/norc-c';
 import * as testkit from '@norc/testkit';
+import { readHeader } from '../testing/fake-hub.ts';
 import { standardWorld } from '../testing/standard-world.ts';
-import type { TestDevice, TestWorld } from '../testing/world.ts';
+import { must, type TestDevice, type TestWorld } from '../testing/world.ts';
 
 type Entries = NorcCBody<'log_entries'>;
 
@@ -127,8 +128,7 @@ test('words are shown under the name of whoever sealed them, and under no other'
   world.server(carla.user).mischief.request = ({ type, body }) => {
     if (type !== 'message_send' || !('body' in body)) return undefined;
     const { deviceId: sender, user: senderUser } = anna.enrolled;
-    const [first] = world.hub.logs.get(id)?.entries ?? [];
-    const messageId = first?.messageId ?? assert.fail();
+    const { messageId } = must(readHeader(body.body)).authenticatedData;
     world.hub.inject(id, {
       ...{ kind: 'application', messageId, sender, senderUser, epoch: 2, label: 'unclassified', body: body.body },
       ...{ welcome: new Uint8Array(), storedAt: instant(world.time.now()) },
@@ -177,6 +177,7 @@ test('a Welcome that was kept back, or that does not open, is reported once and 
   await anna.says(id, 'hello?');
   await world.advance(1_000);
   assert.equal(await bruno.client.timeline(id), undefined);
+  assert.deepEqual(warningsOf(bruno), ['log_withheld']);
   assert.equal(world.hub.logs.get(id)?.cursors.get(bruno.enrolled.deviceId), 2, 'the server does not wait');
   delete world.server(bruno.user).mischief.entries;
   const other = await anna.creates([bruno]);

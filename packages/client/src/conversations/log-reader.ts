@@ -92,11 +92,13 @@ export class LogReader {
   #askLater(): void {
     if (this.#cell.stalled) return;
     this.#fruitless += 1;
-    if (this.#fruitless === PATIENCE) {
-      const problem = { cause: 'server.failed' } as const;
-      this.#ctx.emit({ type: 'warning', warning: 'log_withheld', problem, conversationId: this.#cell.id });
-    }
+    if (this.#fruitless === PATIENCE) this.#warnWithheld();
     this.#again.set(retryDelayMilliseconds(this.#fruitless, this.#ctx.random), () => this.ask());
+  }
+
+  #warnWithheld(): void {
+    const problem = { cause: 'server.failed' } as const;
+    this.#ctx.emit({ type: 'warning', warning: 'log_withheld', problem, conversationId: this.#cell.id });
   }
 
   /** Takes in own messages whose acknowledgment says that they come next. */
@@ -157,6 +159,7 @@ export class LogReader {
     if (begins) this.#placed(entry, batch);
     else {
       // Nothing to hold the cursor on: the server must not wait for this device all the same.
+      if (!this.#cell.ignored) this.#warnWithheld();
       this.#cell.ignored = true;
       this.#port.acknowledge(entry.seq);
     }

@@ -194,14 +194,14 @@ export class Outbox {
       return;
     }
     const { fate, code, retryAfterMilliseconds } = answer.error;
-    if (fate === 'refused') this.#port.run(() => this.#refused(id, epoch, code, retryAfterMilliseconds));
-    else this.#port.run(() => this.#unheard(id));
-  }
-
-  /** Nothing is known of it: the same bytes again, as soon as they can go. */
-  async #unheard(id: MessageId): Promise<void> {
+    if (fate === 'refused') {
+      this.#port.run(() => this.#refused(id, epoch, code, retryAfterMilliseconds));
+      return;
+    }
+    // Nothing is known of it: the same bytes again. At once out of the way, so that those which
+    // were sent after it, and of which nothing was heard either, do not come before it.
     this.#cell.underWay.delete(id);
-    await this.pump();
+    this.#port.run(() => this.pump());
   }
 
   /** An acknowledgment, as an answer or later by itself. */

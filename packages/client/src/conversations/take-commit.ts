@@ -126,7 +126,8 @@ function unreadable(cell: Cell, entry: LogEntry, batch: Batch): Taken {
 }
 
 function refuseJoin(ctx: EngineContext, cell: Cell, entry: LogEntry, batch: Batch): Taken {
-  warn(ctx, cell, entry);
+  if (!cell.ignored) warn(ctx, cell, entry);
+  cell.ignored = true;
   return unreadable(cell, entry, batch);
 }
 

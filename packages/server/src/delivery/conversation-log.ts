@@ -1,7 +1,6 @@
 import { type ConversationId, type DeviceId, type Domain, domainOf, InvariantError } from '@norc/protocol/base';
 import { type ConversationState, type GroupChange, type LinkedEntry, restoreConversation } from '@norc/protocol/norc-f';
 import {
-  type EntryRow,
   type LogAppend,
   type MemberRow,
   StorageError,
@@ -24,6 +23,18 @@ export interface PlannedAppend {
   readonly alongside?: readonly StoreWrite[];
 }
 
+/** Messages that were decided in one turn of the event loop: one write of the store, one fate. */
+interface Batch {
+  readonly write: LogAppend;
+  readonly entries: LinkedEntry[];
+  readonly generation: number;
+  readonly fate: PromiseWithResolvers<AppendOutcome>;
+  bytes: number;
+}
+
+const BATCH_ENTRIES_MAX = 64;
+const BATCH_BYTES_MAX = 1 << 20;
+
 /**
  * One conversation's log in memory. `state` runs ahead of the disk: an append is
  * decided on it at once and its transaction is a compare-and-swap on the head, so
@@ -34,12 +45,16 @@ export interface PlannedAppend {
 export class ConversationLog {
   readonly conversation: ConversationId;
   readonly recent = new RecentEntries();
+  /** Since the cache last considered to let it go. */
+  used = false;
   #state: ConversationState;
   #group: PublicGroup | undefined;
   #durableSeq: number;
   #inFlight = 0;
   #reloading: Promise<void> | undefined;
   #generation = 0;
+  #batch: Batch | undefined;
+  #local: { readonly members: ConversationState['members']; readonly devices: readonly DeviceId[] } | undefined;
   readonly #store: Store;
   readonly #groups: PublicGroups;
 
@@ -71,7 +86,7 @@ export class ConversationLog {
   }
 
   get busy(): boolean {
-    return this.#inFlight > 0 || this.#reloading !== undefined;
+    return this.#inFlight > 0 || this.#batch !== undefined || this.#reloading !== undefined;
   }
 
   /** Present while the state is read again after a failure: decide nothing before it resolves. */
@@ -80,9 +95,11 @@ export class ConversationLog {
   }
 
   /** Devices of this organisation that are members now. */
-  localDevices(): DeviceId[] {
-    const devices: DeviceId[] = [];
-    for (const [device, { user }] of this.#state.members) if (domainOf(user) === this.#state.self) devices.push(device);
+  localDevices(): readonly DeviceId[] {
+    const { members, self } = this.#state;
+    if (this.#local?.members === members) return this.#local.devices;
+    const devices = [...members].filter(([, { user }]) => domainOf(user) === self).map(([device]) => device);
+    this.#local = { members, devices };
     return devices;
   }
 
@@ -99,11 +116,50 @@ export class ConversationLog {
   }
 
   /** Appends what was decided on exactly the current state. Rejects with StorageError when the disk failed. */
-  async append(planned: PlannedAppend): Promise<AppendOutcome> {
+  append(planned: PlannedAppend): Promise<AppendOutcome> {
+    this.#flush();
     const writes = [logAppend(this.#state, planned), ...(planned.alongside ?? [])];
-    const generation = this.#generation;
     this.#state = planned.state;
     if (planned.group !== undefined) this.#group = planned.group;
+    return this.#commit(writes, planned.entries, this.#generation);
+  }
+
+  /**
+   * `append` for one application message: the hot path. Messages of one turn of the event
+   * loop share a write and its promise, as far as they have different ids.
+   */
+  appendMessage(entry: LinkedEntry, state: ConversationState): Promise<AppendOutcome> {
+    if (this.#batch !== undefined && !hasRoom(this.#batch, entry)) this.#flush();
+    const batch = this.#batch ?? this.#beginBatch();
+    batch.entries.push(entry);
+    batch.bytes += entry.body.length;
+    this.#state = state;
+    return batch.fate.promise;
+  }
+
+  #beginBatch(): Batch {
+    const entries: LinkedEntry[] = [];
+    const write = logAppend(this.#state, { entries, state: this.#state });
+    const batch = { write, entries, generation: this.#generation, fate: Promise.withResolvers<AppendOutcome>(), bytes: 0 };
+    this.#batch = batch;
+    queueMicrotask(() => {
+      if (this.#batch === batch) this.#flush();
+    });
+    return batch;
+  }
+
+  #flush(): void {
+    const batch = this.#batch;
+    if (batch === undefined) return;
+    this.#batch = undefined;
+    batch.fate.resolve(this.#commit([batch.write], batch.entries, batch.generation));
+  }
+
+  async #commit(
+    writes: readonly StoreWrite[],
+    entries: readonly LinkedEntry[],
+    generation: number,
+  ): Promise<AppendOutcome> {
     this.#inFlight += 1;
     try {
       const outcome = await this.#store.commit(writes);
@@ -111,7 +167,7 @@ export class ConversationLog {
         await this.#reload(generation);
         return 'conflict';
       }
-      this.#remember(planned.entries);
+      this.#remember(entries);
       return 'stored';
     } catch (error) {
       if (error instanceof StorageError) await this.#reload(generation);
@@ -129,7 +185,7 @@ export class ConversationLog {
   #remember(entries: readonly LinkedEntry[]): void {
     for (const entry of entries) {
       if (entry.seq > this.#durableSeq) this.#durableSeq = entry.seq;
-      this.recent.append(entryRow(entry));
+      this.recent.append(entry);
     }
   }
 
@@ -154,9 +210,10 @@ export class ConversationLog {
   }
 }
 
-export function entryRow(entry: LinkedEntry): EntryRow {
-  const { seq, kind, messageId, sender, senderUser, epoch, label, body, welcome, welcomeHash, hash, storedAt } = entry;
-  return { seq, kind, messageId, sender, senderUser, epoch, label, body, welcome, welcomeHash, hash, storedAt };
+/** The same id twice in one write would make all of it a conflict, again and again. */
+function hasRoom({ entries, bytes }: Batch, entry: LinkedEntry): boolean {
+  const fits = entries.length < BATCH_ENTRIES_MAX && bytes + entry.body.length <= BATCH_BYTES_MAX;
+  return fits && entries.every((one) => one.messageId !== entry.messageId);
 }
 
 function logAppend(before: ConversationState, planned: PlannedAppend): LogAppend {
@@ -165,7 +222,7 @@ function logAppend(before: ConversationState, planned: PlannedAppend): LogAppend
     op: 'log.append',
     conversationId: state.conversation,
     expectedHeadSeq: before.headSeq,
-    entries: entries.map(entryRow),
+    entries,
   } as const;
   if (change === undefined) return base;
   if (group === undefined) throw new InvariantError('a commit is stored with the group after it');

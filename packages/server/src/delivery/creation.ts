@@ -18,7 +18,7 @@ import type { TrustDecision, TrustQuestion } from '@norc/protocol/norc-t';
 import type { AuthenticatedDevice, CreateRequest } from '../services.ts';
 import type { Store, StoreWrite } from '../storage/port.ts';
 import { announceItem } from './announce.ts';
-import { entryRow, memberRow } from './conversation-log.ts';
+import { memberRow } from './conversation-log.ts';
 import { readHeader } from './mls-header.ts';
 import type { PublicGroup, PublicGroups } from './public-group.ts';
 
@@ -143,7 +143,7 @@ export class CreationService {
         op: 'log.append',
         conversationId,
         expectedHeadSeq: entry.seq - 1,
-        entries: [entryRow(entry)],
+        entries: [entry],
         commit: { expectedEpoch: entry.epoch, epoch: change.epoch, view, added, removed: [] },
       },
     ];

@@ -1,6 +1,7 @@
 import type { Clock } from '@norc/protocol/base';
 import {
   type ConversationId,
+  type DeviceId,
   type Domain,
   domainOf,
   instant,
@@ -29,8 +30,10 @@ import type {
   CreateRequest,
   Delivery,
   DeliveryEar,
+  LocalMessage,
   LocalSubmission,
   Membership,
+  SendListener,
   OrderedPlace,
   SubmitOutcome,
 } from '../services.ts';
@@ -86,6 +89,8 @@ export class DeliveryService implements Delivery {
   readonly #ears = new FanOut();
   readonly #marks: Marks;
   readonly #sweep: LogSweep;
+  /** Logs whose growth is to be told, and from which entry on. */
+  readonly #grewFrom = new Map<ConversationLog, number>();
   /** Relays of one conversation run one after the other. */
   readonly #relays = new Map<ConversationId, Promise<unknown>>();
 
@@ -125,15 +130,38 @@ export class DeliveryService implements Delivery {
     return outcome.ok ? ok(sentOutcome(outcome.value)) : outcome;
   }
 
+  send(sender: AuthenticatedDevice, { conversation, header, body }: LocalMessage, listener: SendListener): void {
+    const { messageId } = header.authenticatedData;
+    const message = { conversation, messageId, kind: 'application', body } as const;
+    const log = this.#logs.peek(conversation);
+    if (log === undefined || log.state.hub !== this.#d.self) {
+      this.submit(sender, message)
+        .then((outcome) => listener.settled(outcome))
+        .catch((error: unknown) => listener.failed(error));
+      return;
+    }
+    const submission = { ...message, sender: sender.deviceId, senderUser: sender.user, origin: this.#d.self };
+    this.#hub.send(log, submission, header, {
+      settled: (outcome) => {
+        if (outcome.ok && !outcome.value.duplicate) this.#grew(log, outcome.value.seq);
+        listener.settled(outcome.ok ? ok(sentOutcome(outcome.value)) : outcome);
+      },
+      failed: (error) => listener.failed(error),
+    });
+  }
+
   async #order(
     log: ConversationLog,
     submission: Submission,
   ): Promise<Result<OrderedPlace & { readonly duplicate: boolean }>> {
+    const header = readHeader(submission.body);
+    if (!header.ok) return header;
     const before = submission.kind === 'commit' ? log.localDevices() : undefined;
-    const outcome = await this.#hub.submit(log, submission);
+    const outcome = await this.#hub.submit(log, submission, header.value);
     if (!outcome.ok || outcome.value.duplicate) return outcome;
     this.#joined(log.conversation, outcome.value.joined, outcome.value.seq);
-    this.#grown(log, outcome.value.seq, before);
+    if (before === undefined) this.#grew(log, outcome.value.seq);
+    else this.#grown(log, outcome.value.seq, new Set([...before, ...log.localDevices()]));
     return outcome;
   }
 
@@ -198,6 +226,17 @@ export class DeliveryService implements Delivery {
     const log = await this.#logs.get(conversation);
     if (log === undefined) return reject('forbidden', 'conversation');
     return await this.#reading.entriesFor(log, device, after, limit, bytesMax);
+  }
+
+  recentFor(
+    device: AuthenticatedDevice,
+    conversation: ConversationId,
+    after: number,
+    limit: number,
+    bytesMax: number,
+  ): ConversationEntries | undefined {
+    const log = this.#logs.peek(conversation);
+    return log === undefined ? undefined : this.#reading.recentFor(log, device, after, limit, bytesMax);
   }
 
   async deliveredIn(conversation: ConversationId): Promise<readonly DeliveredUpdate[]> {
@@ -286,7 +325,7 @@ export class DeliveryService implements Delivery {
       const joined = await this.#creation.announced(route.value, announce);
       if (!joined.ok) return joined;
       const log = await this.#logs.get(announce.conversation);
-      if (log !== undefined) this.#grown(log, log.durableSeq, undefined);
+      if (log !== undefined) this.#grown(log, log.durableSeq, log.localDevices());
       return ok({ seq: joined.value.state.headSeq });
     });
   }
@@ -327,7 +366,8 @@ export class DeliveryService implements Delivery {
       }
     }
     const changed = appended.some(({ change }) => change !== undefined);
-    this.#grown(log, last.entry.seq, changed ? before : undefined);
+    const now = log.localDevices();
+    this.#grown(log, last.entry.seq, changed ? new Set([...before, ...now]) : now);
   }
 
   // ---- both ----
@@ -365,14 +405,28 @@ export class DeliveryService implements Delivery {
     }
   }
 
-  /** Tells local sessions and followers that the log grew. `before`: those that a commit may have removed, who see it too. */
-  #grown(log: ConversationLog, seq: number, before: readonly Parameters<FanOut['resolved']>[0][] | undefined): void {
-    const devices = before === undefined ? log.localDevices() : new Set([...before, ...log.localDevices()]);
-    this.#ears.grown(devices, log.conversation, seq);
+  /** Several messages are told of at once: all that became durable in this turn of the event loop. `seq`: of one of them. */
+  #grew(log: ConversationLog, seq: number): void {
+    if (this.#grewFrom.size === 0) queueMicrotask(() => this.#tellGrowth());
+    this.#grewFrom.set(log, Math.min(seq, this.#grewFrom.get(log) ?? seq));
+  }
+
+  #tellGrowth(): void {
+    const grewFrom = [...this.#grewFrom];
+    this.#grewFrom.clear();
+    for (const [log, firstSeq] of grewFrom) this.#grown(log, firstSeq, log.localDevices());
+  }
+
+  /**
+   * Tells local sessions and followers that the log has entries from `firstSeq` on, all
+   * durable. `devices`: with those that a commit may have removed, who see it too.
+   */
+  #grown(log: ConversationLog, firstSeq: number, devices: Iterable<DeviceId>): void {
+    this.#ears.grown(devices, log.conversation, log.durableSeq);
     if (log.state.hub !== this.#d.self) return;
     for (const peer of log.state.organisations) {
       if (peer === this.#d.self) continue;
-      this.#replication.appended(peer, log.conversation, seq);
+      this.#replication.appended(peer, log.conversation, firstSeq);
       this.#d.wake(peer);
     }
   }

@@ -1,10 +1,12 @@
 import { type Clock, type Domain, domainOf, type MessageId, ok, type Result, reject } from '@norc/protocol/base';
 import type { Crypto } from '@norc/protocol/crypto';
 import {
+  type AppendDecision,
   type AppendFacts,
   type CommitEvidence,
   commitEvidence,
   decideAppend,
+  type Duplicate,
   type LinkedEntry,
   type MlsHeader,
   type Ordered,
@@ -18,12 +20,12 @@ import type { OrderedPlace } from '../services.ts';
 import type { Store, StoreWrite } from '../storage/port.ts';
 import { announceItem } from './announce.ts';
 import type { ConversationLog } from './conversation-log.ts';
-import { readHeader } from './mls-header.ts';
 import type { PublicGroup, PublicGroups } from './public-group.ts';
 
 /** A submission that conflicts this often meets a store that another node writes to all the time; the sender tries later. */
 const ATTEMPTS_MAX = 8;
 const NO_PATHS: TrustPaths = new Map();
+const NOBODY: readonly Domain[] = [];
 
 export interface HubDependencies {
   readonly self: Domain;
@@ -40,6 +42,13 @@ export interface HubOutcome extends OrderedPlace {
   readonly joined: readonly Domain[];
 }
 
+/** Told once what became of a message: when it is durable, or refused. */
+export interface HubListener {
+  settled(outcome: Result<HubOutcome>): void;
+  /** Something of ours broke. */
+  failed(error: unknown): void;
+}
+
 /** Orders submissions into the logs of conversations whose hub this organisation is. */
 export class HubService {
   readonly #d: HubDependencies;
@@ -48,16 +57,44 @@ export class HubService {
     this.#d = dependencies;
   }
 
-  async submit(log: ConversationLog, submission: Submission): Promise<Result<HubOutcome>> {
-    const header = readHeader(submission.body);
-    if (!header.ok) return header;
+  /**
+   * The hot path: an application message is decided at once and without a promise of its
+   * own, so that appends follow each other through the store. `header`: as `readHeader`
+   * gives it for the body.
+   */
+  send(log: ConversationLog, submission: Submission, header: MlsHeader, listener: HubListener): void {
+    const decision =
+      log.reloading === undefined ? this.#decideMessage(log, submission, header, undefined) : undefined;
+    if (decision === undefined) this.#sendAgain(log, submission, header, listener);
+    else if (!decision.ok) listener.settled(decision);
+    else if (decision.value.outcome === 'duplicate') listener.settled(ok(duplicateOf(decision.value)));
+    else {
+      const { entry, state } = decision.value;
+      log
+        .appendMessage(entry, state)
+        .then((outcome) => {
+          if (outcome === 'stored') listener.settled(ok(orderedAs(entry)));
+          else this.#sendAgain(log, submission, header, listener);
+        })
+        .catch((error: unknown) => listener.failed(error));
+    }
+  }
+
+  #sendAgain(log: ConversationLog, submission: Submission, header: MlsHeader, listener: HubListener): void {
+    this.submit(log, submission, header)
+      .then((outcome) => listener.settled(outcome))
+      .catch((error: unknown) => listener.failed(error));
+  }
+
+  /** Decides and stores; decides anew as long as the store says that somebody else wrote the log. */
+  async submit(log: ConversationLog, submission: Submission, header: MlsHeader): Promise<Result<HubOutcome>> {
     let ordered: OrderedBefore | undefined;
     for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt += 1) {
       if (log.reloading !== undefined) await log.reloading;
       const once =
         submission.kind === 'commit'
-          ? this.#commit(log, submission, header.value, ordered)
-          : this.#message(log, submission, header.value, ordered);
+          ? this.#commit(log, submission, header, ordered)
+          : this.#message(log, submission, header, ordered);
       const outcome = await once;
       if (outcome !== 'conflict') return outcome;
       ordered = await this.#orderedBefore(log, submission.messageId);
@@ -69,21 +106,29 @@ export class HubService {
     return await this.#d.store.read.entryByMessageId(log.conversation, messageId);
   }
 
-  /** The hot path: decided without waiting, so that appends follow each other through the store. */
   async #message(
     log: ConversationLog,
     submission: Submission,
     header: MlsHeader,
     before: OrderedBefore | undefined,
   ): Promise<Result<HubOutcome> | 'conflict'> {
-    const recent = log.recent.find(submission.messageId);
-    const facts = this.#facts(log, submission, header, before ?? recent, undefined);
-    const decision = decideAppend(this.#d.crypto, log.state, submission, facts);
+    const decision = this.#decideMessage(log, submission, header, before);
     if (!decision.ok) return decision;
-    if (decision.value.outcome === 'duplicate') return ok({ seq: decision.value.seq, duplicate: true, joined: [] });
+    if (decision.value.outcome === 'duplicate') return ok(duplicateOf(decision.value));
     const { entry, state } = decision.value;
-    const outcome = await log.append({ entries: [entry], state });
-    return outcome === 'stored' ? ok({ ...placeOf(entry), duplicate: false, joined: [] }) : 'conflict';
+    const outcome = await log.appendMessage(entry, state);
+    return outcome === 'stored' ? ok(orderedAs(entry)) : 'conflict';
+  }
+
+  #decideMessage(
+    log: ConversationLog,
+    submission: Submission,
+    header: MlsHeader,
+    before: OrderedBefore | undefined,
+  ): Result<AppendDecision> {
+    const ordered = before ?? log.recent.find(submission.messageId);
+    const facts = this.#facts(log, submission, header, ordered, undefined);
+    return decideAppend(this.#d.crypto, log.state, submission, facts);
   }
 
   /** The group view verifies first, which takes time; the epoch it verified for must still be the current one after. */
@@ -108,7 +153,7 @@ export class HubService {
       this.#facts(log, submission, header, before, evidence),
     );
     if (!decision.ok) return decision;
-    if (decision.value.outcome === 'duplicate') return ok({ seq: decision.value.seq, duplicate: true, joined: [] });
+    if (decision.value.outcome === 'duplicate') return ok(duplicateOf(decision.value));
     if (verified === undefined) return 'conflict';
     return await this.#appendCommit(log, submission, decision.value, verified.value.group);
   }
@@ -195,6 +240,14 @@ export class HubService {
     }
     return paths;
   }
+}
+
+function orderedAs(entry: LinkedEntry): HubOutcome {
+  return { ...placeOf(entry), duplicate: false, joined: NOBODY };
+}
+
+function duplicateOf({ seq }: Duplicate): HubOutcome {
+  return { seq, duplicate: true, joined: NOBODY };
 }
 
 /** What the sender of an entry is told of it. */

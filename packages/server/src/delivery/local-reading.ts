@@ -26,23 +26,26 @@ export class LocalReading {
     limit: number,
     bytesMax: number,
   ): Promise<Result<ConversationEntries>> {
-    const range = await this.#range(log, device);
+    const range = memberRange(log, device) ?? (await this.#formerRange(log.conversation, device));
     if (range === undefined) return reject('forbidden', 'conversation');
     const from = Math.max(after, range.joinedSeq - 1);
     const rows =
       log.recent.after(from, limit, bytesMax) ??
       (await this.#store.read.entries(log.conversation, from, limit, bytesMax));
-    const { hub, label } = log.state;
-    const last = Math.min(log.durableSeq, range.leftSeq ?? log.durableSeq);
-    const entries = rows.filter((row) => row.seq <= last).map((row) => wireEntry(row, range.joinedSeq));
-    return ok({ conversation: log.conversation, hub, label, headSeq: last, entries });
+    return ok(entriesOf(log, range, rows));
   }
 
-  /** The last entry that the device may read, as far as it is durable. */
-  async #range(log: ConversationLog, device: AuthenticatedDevice): Promise<ReadingRange | undefined> {
-    const member = log.state.members.get(device.deviceId);
-    if (member !== undefined && member.user === device.user) return { joinedSeq: member.joinedSeq, leftSeq: undefined };
-    return await this.#formerRange(log.conversation, device);
+  /** The same without waiting, for a member, when memory reaches back that far. */
+  recentFor(
+    log: ConversationLog,
+    device: AuthenticatedDevice,
+    after: number,
+    limit: number,
+    bytesMax: number,
+  ): ConversationEntries | undefined {
+    const range = memberRange(log, device);
+    const rows = range && log.recent.after(Math.max(after, range.joinedSeq - 1), limit, bytesMax);
+    return range && rows && entriesOf(log, range, rows);
   }
 
   async #formerRange(conversation: ConversationId, device: AuthenticatedDevice): Promise<ReadingRange | undefined> {
@@ -50,6 +53,18 @@ export class LocalReading {
     const former = memberships.find((one) => one.conversationId === conversation);
     return former === undefined ? undefined : { joinedSeq: former.joinedSeq, leftSeq: former.leftSeq };
   }
+}
+
+function memberRange({ state }: ConversationLog, device: AuthenticatedDevice): ReadingRange | undefined {
+  const member = state.members.get(device.deviceId);
+  return member?.user === device.user ? { joinedSeq: member.joinedSeq, leftSeq: undefined } : undefined;
+}
+
+function entriesOf(log: ConversationLog, range: ReadingRange, rows: readonly EntryRow[]): ConversationEntries {
+  const { hub, label } = log.state;
+  const headSeq = Math.min(log.durableSeq, range.leftSeq ?? log.durableSeq);
+  const entries = rows.filter((row) => row.seq <= headSeq).map((row) => wireEntry(row, range.joinedSeq));
+  return { conversation: log.conversation, hub, label, headSeq, entries };
 }
 
 /** The Welcome goes to the devices that the entry adds, and to nobody else. */

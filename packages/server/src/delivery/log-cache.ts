@@ -4,8 +4,8 @@ import type { ConversationLog } from './conversation-log.ts';
 const LOGS_MAX = 10_000;
 
 /**
- * The logs in memory, least recently used first out; one that has work under way
- * stays. Each conversation is loaded once, however many ask at the same time: two
+ * The logs in memory; one that was used since it was last considered, or has work under
+ * way, stays. Each conversation is loaded once, however many ask at the same time: two
  * logs of one conversation would race each other.
  */
 export class LogCache {
@@ -22,9 +22,7 @@ export class LogCache {
   /** Without waiting, when it is in memory: the hot path. */
   peek(conversation: ConversationId): ConversationLog | undefined {
     const log = this.#logs.get(conversation);
-    if (log === undefined) return undefined;
-    this.#logs.delete(conversation);
-    this.#logs.set(conversation, log);
+    if (log !== undefined) log.used = true;
     return log;
   }
 
@@ -46,13 +44,17 @@ export class LogCache {
     return loading;
   }
 
+  /** The oldest goes, unless it was used since: then it counts as new once more. */
   #keep(log: ConversationLog): void {
     this.#logs.set(log.conversation, log);
-    if (this.#logs.size <= this.#max) return;
+    let left = this.#logs.size;
     for (const [id, oldest] of this.#logs) {
-      if (oldest.busy || oldest === log) continue;
+      if (this.#logs.size <= this.#max || left === 0) return;
+      left -= 1;
       this.#logs.delete(id);
-      return;
+      if (!(oldest.used || oldest.busy || oldest === log)) continue;
+      oldest.used = false;
+      this.#logs.set(id, oldest);
     }
   }
 

@@ -1,4 +1,4 @@
-import { type ConversationId, type Domain, domainOf } from '@norc/protocol/base';
+import { type ConversationId, type Domain, domainOf, type UserAddress } from '@norc/protocol/base';
 import type { NorcFBody } from '@norc/protocol/norc-f';
 import type { AuthenticatedDevice } from '../services.ts';
 import type { Store } from '../storage/port.ts';

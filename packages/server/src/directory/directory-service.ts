@@ -17,6 +17,7 @@ import {
   utf8,
 } from '@norc/protocol/base';
 import { type Crypto, draftDeviceCertificate, type Signer, signDocument } from '@norc/protocol/crypto';
+import { CERTIFICATE_BACKDATE_MS } from '../identity/organisation.ts';
 import type {
   Audit,
   AuditEvent,
@@ -126,9 +127,8 @@ class DirectoryService implements Directory {
 
   async #certify(request: RegistrationRequest, now: Instant): Promise<DeviceRow> {
     const { deviceId, user, name, publicKey } = request;
-    // The device knows our time to within the way of one message: without slack its certificate begins in its future.
-    const notBefore = now - LIMITS.authSkewMillisecondsMax;
     const life = LEVELS.basic.deviceLifeDaysMax * DAY_MS;
+    const notBefore = now - CERTIFICATE_BACKDATE_MS;
     const draft = draftDeviceCertificate({
       device_id: deviceId,
       user,

@@ -23,6 +23,8 @@ import { createTlsIdentity, openTlsIdentity, type TlsIdentity } from '../transpo
 
 const DAY_MS = 86_400_000;
 const SERVER_CERTIFICATE_LIFE_DAYS = 365;
+/** Certificates begin a little earlier than they are made: a device whose clock is slow takes them too. */
+export const CERTIFICATE_BACKDATE_MS = 3_600_000;
 
 /** An operator's mistake about an organisation's files: says which file, and what to do. */
 export class IdentityError extends Error {

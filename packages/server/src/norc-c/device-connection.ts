@@ -32,6 +32,7 @@ import {
   deviceFound,
   ended,
   NORC_C_MESSAGES,
+  type NorcCBody,
   type NorcCMessage,
   type ProvenDevice,
   received,
@@ -41,14 +42,15 @@ import {
   type SessionStep,
   startServerSession,
 } from '@norc/protocol/norc-c';
-import { decodeMessage, encodeMessage, errorBody, type JsonObject } from '@norc/protocol/wire';
+import { decodeMessage, errorBody, type JsonObject, withEncodedMessage } from '@norc/protocol/wire';
+import { readHeader } from '../delivery/mls-header.ts';
 import type { Directory } from '../services.ts';
 import type { DeviceSocket, DeviceSocketHandler } from '../transport/port.ts';
 import type { Timers } from '../transport/timers.ts';
 import { DevicePush } from './device-push.ts';
 import type { LegacyRegistrations } from './legacy-registrations.ts';
 import { RequestLimits } from './request-limits.ts';
-import { answerRequest, type RequestServices } from './requests.ts';
+import { answerRequest, messageAck, type RequestServices } from './requests.ts';
 
 const SUITES = suitesOf(HYBRID_SUITES);
 const CAPABILITIES: readonly string[] = ['mls', 'log', 'rekey'];
@@ -327,20 +329,40 @@ export class DeviceConnection implements DeviceSocketHandler {
     if (message.type === 'cursor_ack' && this.#push?.acknowledged(message.body.cursors) === false) {
       return this.#refuse('malformed', request, 'cursor_ack: beyond the log');
     }
+    if (message.type === 'message_send') return this.#sendMessage(device, request, message.body);
     this.#pending += 1;
     void answerRequest(this.#d.services, device, message)
       .then((answer) => {
         if (this.device === undefined) return;
         if (!answer.ok) return this.#refuse(answer.error.code, request, answer.error.detail);
-        if (answer.value === undefined) return;
-        if (answer.value.type === 'message_ack' && message.type === 'message_send')
-          this.#push?.ownSent(answer.value.body);
-        this.#send(answer.value, request);
+        if (answer.value !== undefined) this.#send(answer.value, request);
       })
       .catch((error) => this.#failed(error, request))
       .finally(() => {
         this.#pending -= 1;
       });
+  }
+
+  /** The hot path: one listener for a message, and no promise. */
+  #sendMessage(device: ProvenDevice, request: MessageId, { conversation, body }: NorcCBody<'message_send'>): void {
+    const header = readHeader(body);
+    if (!header.ok) return this.#refuse(header.error.code, request, header.error.detail);
+    this.#pending += 1;
+    const message = { conversation, body, header: header.value };
+    this.#d.services.delivery.send(device, message, {
+      settled: (outcome) => {
+        this.#pending -= 1;
+        if (this.device === undefined) return;
+        if (!outcome.ok) return this.#refuse(outcome.error.code, request, outcome.error.detail);
+        const ack = messageAck(conversation, header.value.authenticatedData.messageId, outcome.value);
+        this.#push?.ownSent(ack);
+        this.#send({ type: 'message_ack', body: ack }, request);
+      },
+      failed: (error) => {
+        this.#pending -= 1;
+        this.#failed(error, request);
+      },
+    });
   }
 
   /** A dependency of ours failed: the device is told that nothing was accepted, the story goes to the log. */
@@ -353,9 +375,9 @@ export class DeviceConnection implements DeviceSocketHandler {
   #send(message: NorcCMessage, to: MessageId | undefined): void {
     const channel = this.#channel;
     if (channel === undefined || this.#phase !== 'session') return;
-    const body = encodeMessage(NORC_C_MESSAGES, message, channel.encoding);
     const messageId: MessageId = to ?? idFromBytes(this.#d.random.bytes(16));
-    this.#socket.send(channel.seal(MESSAGE_TYPES[message.type], messageId, body));
+    const seal = (body: Uint8Array) => channel.seal(MESSAGE_TYPES[message.type], messageId, body);
+    this.#socket.send(withEncodedMessage(NORC_C_MESSAGES, message, channel.encoding, seal));
   }
 
   #refuse(code: ErrorName, to: MessageId, detail: string, retryAfterMs?: number): void {

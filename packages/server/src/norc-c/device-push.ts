@@ -1,6 +1,6 @@
 import { type ConversationId, ERRORS, type MessageId, type Reject, type UserAddress } from '@norc/protocol/base';
 import { type NorcCBody, type NorcCMessage, type PushOrder, PushWindow } from '@norc/protocol/norc-c';
-import type { AuthenticatedDevice, Delivery, DeliveryEar, OrderedPlace } from '../services.ts';
+import type { AuthenticatedDevice, ConversationEntries, Delivery, DeliveryEar, OrderedPlace } from '../services.ts';
 import { placeFields } from './requests.ts';
 
 const FRAME_BYTES_MAX = 256 * 1024;
@@ -25,7 +25,8 @@ export class DevicePush implements DeliveryEar {
   /** Grew while its cursor was being read. */
   readonly #opening = new Set<ConversationId>();
   #scheduled = false;
-  #pumping = false;
+  /** Something is being read from the store. */
+  #waiting = false;
   #stopped = false;
   #detach: () => void = () => undefined;
 
@@ -111,21 +112,37 @@ export class DevicePush implements DeliveryEar {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      if (!this.#pumping) void this.#pump().catch(this.#output.onFault);
+      if (!this.#waiting) this.#pump();
     });
   }
 
-  async #pump(): Promise<void> {
-    this.#pumping = true;
-    try {
-      if (this.#opening.size > 0) await this.#openNew();
-      for (let order = this.#window.next(); order !== undefined; order = this.#window.next()) {
-        if (this.#stopped) return;
-        await this.#push(order);
-      }
-    } finally {
-      this.#pumping = false;
+  /** What memory has goes out at once; for the rest, one read at a time. */
+  #pump(): void {
+    if (this.#opening.size > 0) {
+      this.#wait(this.#openNew());
+      return;
     }
+    for (let order = this.#window.next(); order !== undefined; order = this.#window.next()) {
+      if (this.#stopped) return;
+      const { conversation, after, limit } = order;
+      const recent = this.#delivery.recentFor(this.#device, conversation, after, limit, FRAME_BYTES_MAX);
+      if (recent === undefined) {
+        this.#wait(this.#pushStored(order));
+        return;
+      }
+      this.#push(order, recent);
+    }
+  }
+
+  /** Nothing is pushed meanwhile, so that entries keep their order. */
+  #wait(work: Promise<void>): void {
+    this.#waiting = true;
+    work
+      .catch(this.#output.onFault)
+      .finally(() => {
+        this.#waiting = false;
+        this.#schedule();
+      });
   }
 
   /** A conversation that began during the session starts at the device's cursor. */
@@ -136,13 +153,19 @@ export class DevicePush implements DeliveryEar {
     }
   }
 
-  async #push(order: PushOrder): Promise<void> {
+  async #pushStored(order: PushOrder): Promise<void> {
     const { conversation, after, limit } = order;
     const read = await this.#delivery.entriesFor(this.#device, conversation, after, limit, FRAME_BYTES_MAX);
-    const last = read.ok ? read.value.entries.at(-1) : undefined;
+    this.#push(order, read.ok ? read.value : undefined);
+  }
+
+  /** `read`: what the device may have of it; nothing when it may have none. */
+  #push(order: PushOrder, read: ConversationEntries | undefined): void {
+    const { conversation, after } = order;
+    const last = read?.entries.at(-1);
     this.#window.pushed(order, last?.seq ?? after);
-    if (!read.ok || last === undefined || this.#stopped) return;
-    const { hub, label, headSeq, entries } = read.value;
+    if (read === undefined || last === undefined || this.#stopped) return;
+    const { hub, label, headSeq, entries } = read;
     const own = this.#own.get(conversation);
     const fresh =
       own === undefined ? entries : entries.filter((entry) => !(own.delete(entry.seq) && entry.kind === 'application'));

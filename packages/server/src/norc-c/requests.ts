@@ -12,7 +12,6 @@ import {
 import type { NorcCBody, NorcCMessage } from '@norc/protocol/norc-c';
 
 import type { ReceivedMessage } from '@norc/protocol/wire';
-import { readHeader } from '../delivery/mls-header.ts';
 import type {
   AuthenticatedDevice,
   ClaimedPackage,
@@ -46,8 +45,6 @@ export async function answerRequest(
   request: ReceivedMessage<NorcCMessage>,
 ): Promise<Result<Reply>> {
   switch (request.type) {
-    case 'message_send':
-      return await sendMessage(services, device, request.body);
     case 'conversation_create':
       return await createConversation(services, device, request.body);
     case 'commit_submit':
@@ -76,23 +73,6 @@ export async function answerRequest(
   }
 }
 
-async function sendMessage(
-  services: RequestServices,
-  device: AuthenticatedDevice,
-  body: NorcCBody<'message_send'>,
-): Promise<Result<Reply>> {
-  const header = readHeader(body.body);
-  if (!header.ok) return header;
-  const { messageId } = header.value.authenticatedData;
-  const outcome = await services.delivery.submit(device, {
-    conversation: body.conversation,
-    messageId,
-    kind: 'application',
-    body: body.body,
-  });
-  return outcome.ok ? ok(ack(body.conversation, messageId, outcome.value)) : outcome;
-}
-
 async function createConversation(
   services: RequestServices,
   device: AuthenticatedDevice,
@@ -107,7 +87,7 @@ async function createConversation(
     messageId: message_id,
     groupInfo: group_info,
   });
-  return outcome.ok ? ok(ack(conversation, message_id, withoutProof(outcome.value))) : outcome;
+  return outcome.ok ? ok(ack(conversation, message_id, outcome.value)) : outcome;
 }
 
 async function submitCommit(
@@ -121,26 +101,29 @@ async function submitCommit(
     ...(welcome === undefined ? {} : { welcome }),
     ...(group_info === undefined ? {} : { groupInfo: group_info }),
   });
-  return outcome.ok ? ok(ack(conversation, message_id, withoutProof(outcome.value))) : outcome;
+  return outcome.ok ? ok(ack(conversation, message_id, outcome.value)) : outcome;
 }
 
-export function ack(
-  conversation: NorcCBody<'message_ack'>['conversation'],
-  messageId: NorcCBody<'message_ack'>['message_id'],
+type MessageAck = NorcCBody<'message_ack'>;
+
+/** A commit's entry is pushed to everybody, its sender too: only the log says that it won. */
+function ack(conversation: MessageAck['conversation'], messageId: MessageAck['message_id'], outcome: SubmitOutcome): NorcCMessage {
+  const body = messageAck(conversation, messageId, outcome.state === 'sent' ? { state: 'sent', seq: outcome.seq } : outcome);
+  return { type: 'message_ack', body };
+}
+
+export function messageAck(
+  conversation: MessageAck['conversation'],
+  messageId: MessageAck['message_id'],
   outcome: SubmitOutcome,
-): NorcCMessage {
+): MessageAck {
   const base = { conversation, message_id: messageId, state: outcome.state };
-  return { type: 'message_ack', body: outcome.state === 'sent' ? { ...base, ...placeFields(outcome) } : base };
+  return outcome.state === 'sent' ? { ...base, ...placeFields(outcome) } : base;
 }
 
 /** With the proof, the acknowledgment stands for the entry [C-8]. */
 export function placeFields({ seq, proof }: OrderedPlace) {
   return proof === undefined ? { seq } : { seq, hash: proof.hash, stored_at: proof.storedAt };
-}
-
-/** A commit's entry is pushed to everybody, its sender too: only the log says that it won. */
-function withoutProof(outcome: SubmitOutcome): SubmitOutcome {
-  return outcome.state === 'sent' ? { state: 'sent', seq: outcome.seq } : outcome;
 }
 
 export function refusedAck(

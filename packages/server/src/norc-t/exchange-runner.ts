@@ -5,6 +5,7 @@ import {
   MESSAGE_TYPES,
   ok,
   type Random,
+  type Reject,
   type Result,
   reject,
 } from '@norc/protocol/base';
@@ -46,9 +47,13 @@ import type { Store, StoreWrite, TrustExchangeRow } from '../storage/port.ts';
 import type { TrustBoard } from './trust-facts.ts';
 
 /** One exchange in progress: its machine's state, and what is stored of it. */
-export type Exchange =
+export type Exchange = (
   | { readonly role: 'initiator'; readonly id: string; readonly peer: Domain; readonly state: InitiatorState }
-  | { readonly role: 'responder'; readonly id: string; readonly peer: Domain; readonly state: ResponderState };
+  | { readonly role: 'responder'; readonly id: string; readonly peer: Domain; readonly state: ResponderState }
+) & {
+  /** Why the peer's last document was refused, until one is taken: so it can be said why nothing happens. */
+  readonly refused?: Reject['code'] | undefined;
+};
 
 export interface RunnerDependencies {
   readonly self: Party;
@@ -125,23 +130,28 @@ export class ExchangeRunner {
   async receive(peer: Domain, document: Uint8Array): Promise<Result<Exchange>> {
     const id = exchangeIdOf(document);
     if (!id.ok) return id;
-    return await this.#inTurn(id.value, async () => {
-      const known = this.#exchanges.get(id.value);
+    const taken = await this.#inTurn(id.value, () => this.#received(id.value, peer, document));
+    const known = this.#exchanges.get(id.value);
+    if (!taken.ok && known?.peer === peer) this.#exchanges.set(id.value, { ...known, refused: taken.error.code });
+    return taken;
+  }
+
+  async #received(id: string, peer: Domain, document: Uint8Array): Promise<Result<Exchange>> {
+      const known = this.#exchanges.get(id);
       if (known !== undefined) return await this.#take(known, peer, document);
       const { self, random } = this.#d;
       const responder = { self, certificateId: certificateIdFromBytes(random.bytes(16)), nonce: random.bytes(32) };
       const started = startResponder(this.#context(peer), responder, document);
       if (!started.ok) return started;
       if (started.value.state.peer !== peer) return reject('forbidden', 'party of the exchange');
-      const exchange: Exchange = { role: 'responder', id: id.value, peer, state: started.value.state };
+      const exchange: Exchange = { role: 'responder', id, peer, state: started.value.state };
       const event: AuditEvent = {
         type: 'trust_request_received',
         actor: `org:${peer}`,
-        subject: `exchange:${id.value}`,
+        subject: `exchange:${id}`,
         outcome: 'ok',
       };
       return await this.#settle(exchange, started.value.effects, [event]);
-    });
   }
 
   async #take(known: Exchange, peer: Domain, document: Uint8Array): Promise<Result<Exchange>> {
@@ -197,10 +207,10 @@ export class ExchangeRunner {
     const context = this.#context(exchange.peer);
     if (exchange.role === 'initiator') {
       const { state, effects } = stepInitiator(context, exchange.state, event);
-      return this.#settle({ ...exchange, state }, effects, events);
+      return this.#settle({ ...exchange, refused: undefined, state }, effects, events);
     }
     const { state, effects }: ExchangeStep<ResponderState> = stepResponder(context, exchange.state, event);
-    return this.#settle({ ...exchange, state }, effects, events);
+    return this.#settle({ ...exchange, refused: undefined, state }, effects, events);
   }
 
   /** Persist, then send, then ask the world and go on with its answer. */

@@ -63,7 +63,14 @@ function describeOpen(exchange: Exchange): Pick<TrustSummary, 'state' | 'level' 
     signing: 'Signing the certificates.',
     awaiting_acknowledgment: `Waiting for ${peer} to countersign.`,
   };
-  return { level, exchangeId, state: 'requested', explanation: waits[exchange.state.phase] ?? exchange.state.phase };
+  const explanation = `${waits[exchange.state.phase] ?? exchange.state.phase}${refusalText(exchange)}`;
+  return { level, exchangeId, state: 'requested', explanation };
+}
+
+function refusalText({ peer, refused }: Exchange): string {
+  if (refused === undefined) return '';
+  const advice = refused === 'clock_skew' ? ' Compare the clocks of both servers.' : '';
+  return ` Its last message was refused (${refused}); ${peer} sends it again.${advice}`;
 }
 
 function endedReason(exchange: Exchange): string {

@@ -59,10 +59,11 @@ export class TestLink {
     this.#received = received;
   }
 
-  /** TLS and the three streams only. */
-  static async dial(from: TestServer, to: TestServer): Promise<TestLink> {
+  /** TLS, with another's key if told, and the three streams only. */
+  static async dial(from: TestServer, to: TestServer, tlsOf: TestServer = from): Promise<TestLink> {
     const identity = await openOrganisation(join(from.folder, from.domain), from.domain, nodeClock.now());
-    const transport = createH2LinkTransport({ identity: identity.tls });
+    const { tls } = await openOrganisation(join(tlsOf.folder, tlsOf.domain), tlsOf.domain, nodeClock.now());
+    const transport = createH2LinkTransport({ identity: tls });
     const received = new Mailbox<Received>();
     const ended = Promise.withResolvers<LinkCloseCause>();
     const connection = await transport.dial({ host: '127.0.0.1', port: to.federationPort }, to.domain, 'any', () => ({
