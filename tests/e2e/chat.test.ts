@@ -16,9 +16,9 @@ const chat = (profile: string, ...args: readonly string[]): Running => sandbox.s
 
 test('two people talk on two terminals, with delivered and read marks, and find it all again', async () => {
   const anna = chat('anna', '--to', 'ben@dev.example');
-  const ben = chat('ben', '--to', 'anna@dev.example');
   await anna.line(/^-- ben\. UNCLASSIFIED/);
   anna.write('Hello Ben');
+  const ben = chat('ben', '--to', 'anna@dev.example');
   await ben.line(/^\d\d:\d\d {2}anna {2}Hello Ben$/);
   await anna.line(/\[Read\] {2}Hello Ben$/);
   ben.write('Hello Anna');

@@ -11,11 +11,13 @@ after(() => sandbox.close());
 const COUNT = 60;
 const KILL_AT = 25;
 
-test('a server that is killed loses nothing that it acknowledged, and nobody gets anything twice', async () => {
+test('a server that is killed loses nothing that it acknowledged, nobody gets anything twice, and the chats go on', async () => {
   const first = await sandbox.server();
   await Promise.all([sandbox.enroll('anna@dev.example', 'anna'), sandbox.enroll('ben@dev.example', 'ben')]);
   const anna = sandbox.start(['chat', '--profile', 'anna', '--to', 'ben@dev.example']);
   await anna.line(/^-- ben\./);
+  const ben = sandbox.start(['chat', '--profile', 'ben', '--to', 'anna@dev.example']);
+  await ben.line(/^-- anna\./);
   const texts = Array.from({ length: COUNT }, (_, i) => `message ${i}.`);
   for (const text of texts) anna.write(text);
   await anna.line(new RegExp(`\\[Sent\\] {2}message ${KILL_AT}\\.$`));
@@ -23,7 +25,6 @@ test('a server that is killed loses nothing that it acknowledged, and nobody get
 
   const again = sandbox.start(['server', '--json', '--listen', `127.0.0.1:${first.port}`]);
   await again.line(/^\{"ready"/);
-  const ben = sandbox.start(['chat', '--profile', 'ben', '--to', 'anna@dev.example']);
   await ben.line(new RegExp(`anna {2}message ${COUNT - 1}\\.$`));
   anna.end();
   assert.equal(await anna.ended, 0, anna.err);

@@ -2,7 +2,15 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, test } from 'node:test';
 import { nodeRandom } from '@norc/crypto/node';
 import { LIMITS, MESSAGE_TYPES } from '@norc/protocol/base';
-import { newId, openSocket, type SessionEnd, TestDevice, type TestServer, TestServers, type TestSession } from '@norc/testkit/live';
+import {
+  newId,
+  openSocket,
+  type SessionEnd,
+  TestDevice,
+  type TestServer,
+  TestServers,
+  type TestSession,
+} from '@norc/testkit/live';
 
 let world: TestServers;
 let alpha: TestServer;
@@ -30,7 +38,8 @@ afterEach(async () => {
 });
 
 const ping = { type: 'ping', body: {} } as const;
-const flip = (bytes: Uint8Array, at: number) => bytes.map((byte, i) => (i === (at + bytes.length) % bytes.length ? byte ^ 1 : byte));
+const flip = (bytes: Uint8Array, at: number) =>
+  bytes.map((byte, i) => (i === (at + bytes.length) % bytes.length ? byte ^ 1 : byte));
 
 interface Attack {
   readonly name: string;
@@ -42,7 +51,10 @@ const rejectedFrames: readonly Attack[] = [
   { name: 'that is empty', run: ({ socket }) => socket.send(new Uint8Array()) },
   { name: 'with only a header', run: (session) => session.socket.send(session.seal(ping).subarray(0, 62)) },
   { name: 'that is truncated', run: (session) => session.socket.send(session.seal(ping).subarray(0, -1)) },
-  { name: 'with bytes behind it', run: (session) => session.socket.send(Buffer.concat([session.seal(ping), Buffer.of(0)])) },
+  {
+    name: 'with bytes behind it',
+    run: (session) => session.socket.send(Buffer.concat([session.seal(ping), Buffer.of(0)])),
+  },
   { name: 'with a changed tag', run: (session) => session.socket.send(flip(session.seal(ping), -1)) },
   { name: 'with a changed type', run: (session) => session.socket.send(flip(session.seal(ping), 1)) },
   { name: 'of another version', run: (session) => session.socket.send(flip(session.seal(ping), 0)) },
@@ -94,7 +106,10 @@ const breaches: readonly (Attack & { readonly reason: string })[] = [
     name: 'a second proof',
     reason: 'unexpected_message',
     run: (session) =>
-      void session.send({ type: 'auth_response', body: { device_id: newId(), timestamp: 0, signature: new Uint8Array(64) } as never }), // any id
+      void session.send({
+        type: 'auth_response',
+        body: { device_id: newId(), timestamp: 0, signature: new Uint8Array(64) } as never,
+      }), // any id
   },
 ];
 
@@ -117,14 +132,23 @@ const badBodies = [
   { name: 'nothing', body: new Uint8Array() },
   { name: 'random bytes', body: nodeRandom.bytes(200) },
   { name: 'another message', body: Uint8Array.of(0xa0) },
-  { name: 'a list a billion long', body: Uint8Array.of(0xa1, 0x65, 0x75, 0x73, 0x65, 0x72, 0x73, 0x9b, 0, 0, 0, 0, 0x3b, 0x9a, 0xca, 0) },
+  {
+    name: 'a list a billion long',
+    body: Uint8Array.of(0xa1, 0x65, 0x75, 0x73, 0x65, 0x72, 0x73, 0x9b, 0, 0, 0, 0, 0x3b, 0x9a, 0xca, 0),
+  },
   { name: 'lists inside lists', body: new Uint8Array(10_000).fill(0x81) },
 ];
 
 for (const { name, body } of badBodies) {
   test(`a request whose body is ${name} is refused, and the session goes on`, async () => {
     const mallory = await TestDevice.enrol(alpha, `m${newId().slice(0, 12)}@alpha.example`, { stock: 0 });
-    for (const type of ['key_request', 'message_send', 'conversation_create', 'commit_submit', 'key_publish'] as const) {
+    for (const type of [
+      'key_request',
+      'message_send',
+      'conversation_create',
+      'commit_submit',
+      'key_publish',
+    ] as const) {
       const id = newId();
       const reply = mallory.session.reply(id);
       mallory.session.socket.send(mallory.session.sealRaw(MESSAGE_TYPES[type], body, id));
@@ -155,7 +179,11 @@ test('MLS messages and commits that are none are refused, each with its code', a
   }
   const commit = await conversation.draftCommit({ update: true });
   // Its last bytes are tags that only members can check.
-  for (const bad of [flip(commit.commit, 80), flip(commit.commit, commit.commit.length >> 1), commit.commit.subarray(0, -5)]) {
+  for (const bad of [
+    flip(commit.commit, 80),
+    flip(commit.commit, commit.commit.length >> 1),
+    commit.commit.subarray(0, -5),
+  ]) {
     const answer = await conversation.submitCommit({ ...commit, commit: bad });
     assert.ok(answer.type === 'error' && answer.body.name !== 'internal', answer.type);
   }
@@ -184,7 +212,8 @@ test('a device that asks and never reads is cut off', async () => {
   const { socket } = mallory.session;
   socket.pause();
   for (let sent = 0; sent < 400; sent += 20) {
-    for (let i = 0; i < 20; i += 1) mallory.session.send({ type: 'log_request', body: { conversation: conversation.id, after: 0 } });
+    for (let i = 0; i < 20; i += 1)
+      mallory.session.send({ type: 'log_request', body: { conversation: conversation.id, after: 0 } });
     await new Promise((resolve) => setImmediate(resolve));
   }
   assert.equal(await witnesses.say('meanwhile').then(() => 'said'), 'said');
@@ -194,7 +223,11 @@ test('a device that asks and never reads is cut off', async () => {
 
 const rawBeginnings = [
   { name: 'a frame before the hello', message: nodeRandom.bytes(100), reason: 'unexpected_message' },
-  { name: 'a hello that is too large', message: JSON.stringify({ type: 'client_hello', filler: 'x'.repeat(LIMITS.helloBytesMax) }), reason: undefined },
+  {
+    name: 'a hello that is too large',
+    message: JSON.stringify({ type: 'client_hello', filler: 'x'.repeat(LIMITS.helloBytesMax) }),
+    reason: undefined,
+  },
   { name: 'a hello that is no JSON', message: 'GET / HTTP/1.1', reason: 'malformed' },
   { name: 'a hello of another kind', message: '{"type":"server_hello"}', reason: undefined },
   { name: 'JSON a thousand deep', message: '['.repeat(1000) + ']'.repeat(1000), reason: undefined },

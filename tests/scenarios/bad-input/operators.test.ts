@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { nodeClock } from '@norc/crypto/node';
 import { instant } from '@norc/protocol/base';
 import { ListenError, organisationPaths, SCHEMA_VERSION, StorageError } from '@norc/server';
+import { openSqliteStore } from '@norc/server/storage';
 import { refusalOf, SessionRefused, TestDevice, TestServers, trustState, until } from '@norc/testkit/live';
 
 const TEN_MINUTES_MS = 600_000;
@@ -47,7 +48,6 @@ test('a second server on the same database does not start, and the first does no
   const alpha = world.at(0);
   const ann = await TestDevice.enrol(alpha, 'ann@alpha.example');
   const conversation = await ann.create([]);
-  const { openSqliteStore } = await import('@norc/server/storage');
   const file = organisationPaths(join(alpha.folder, alpha.domain)).database;
   const second = openSqliteStore({ file, onFault: () => undefined });
   await assert.rejects(second, (error) => error instanceof StorageError && error.fault === 'locked');
@@ -62,7 +62,9 @@ test('a full disk: the device is told, nothing is half-written, and when there i
   const [full, other] = [await ann.create([bea.user]), await bea.create([ann.user])];
   for (const one of [bea.conversation(full.id), ann.conversation(other.id)]) await one.inEpoch(1);
   await full.say('before');
-  alpha.disk.fail('disk_full', (writes) => writes.some((write) => 'conversationId' in write && write.conversationId === full.id));
+  alpha.disk.fail('disk_full', (writes) =>
+    writes.some((write) => 'conversationId' in write && write.conversationId === full.id),
+  );
   const messages = await Promise.all(['a', 'b', 'c'].map((text) => full.encrypt(text)));
   const answers = await Promise.all(messages.map(({ body }) => full.trySubmit(body)));
   assert.deepEqual(answers.map(refusalOf), ['storage_full', 'storage_full', 'storage_full']);
@@ -90,7 +92,10 @@ test("a partner's full disk: messages wait, and arrive when there is room", asyn
   const atBob = bob.conversation(atAnn.id);
   await atBob.inEpoch(1);
   const appends = (writes: readonly { readonly op: string }[]) => writes.some((write) => write.op === 'log.append');
-  for (const [full, from, to] of [[alpha, atBob, atAnn], [bravo, atAnn, atBob]] as const) {
+  for (const [full, from, to] of [
+    [alpha, atBob, atAnn],
+    [bravo, atAnn, atBob],
+  ] as const) {
     full.disk.refused = 0;
     full.disk.fail('disk_full', appends);
     await from.say(`while ${full.domain} is full`);
@@ -103,8 +108,14 @@ test("a partner's full disk: messages wait, and arrive when there is room", asyn
 
 test("a device whose clock is ten minutes off works: it signs the server's time", async () => {
   await using world = await TestServers.start('alpha.example');
-  for (const [name, offset] of [['fast', TEN_MINUTES_MS], ['slow', -TEN_MINUTES_MS]] as const) {
-    const device = await TestDevice.enrol(world.at(0), `${name}@alpha.example`, { clock: wrongClock(offset), stock: 0 });
+  for (const [name, offset] of [
+    ['fast', TEN_MINUTES_MS],
+    ['slow', -TEN_MINUTES_MS],
+  ] as const) {
+    const device = await TestDevice.enrol(world.at(0), `${name}@alpha.example`, {
+      clock: wrongClock(offset),
+      stock: 0,
+    });
     assert.ok(Math.abs(device.session.ready?.offset.milliseconds ?? 0) > TEN_MINUTES_MS / 2);
     await device.reconnect();
   }
@@ -126,11 +137,18 @@ test('a proof with an old time is refused', async () => {
 });
 
 test("a partner server's clock ten minutes off: no trust comes about, both can see why, and the rest goes on", async () => {
-  await using world = await TestServers.start('alpha.example', { domains: ['bravo.example'], clock: wrongClock(TEN_MINUTES_MS) });
+  await using world = await TestServers.start('alpha.example', {
+    domains: ['bravo.example'],
+    clock: wrongClock(TEN_MINUTES_MS),
+  });
   const [alpha, bravo] = [world.at(0), world.at(1)];
   const witness = await TestDevice.enrol(alpha, 'ann@alpha.example');
   assert.ok((await alpha.node().trust.request(bravo.domain, 'basic', 'officer:test')).ok);
-  const summary = () => alpha.node().trust.summaries().find((one) => one.peer === bravo.domain);
+  const summary = () =>
+    alpha
+      .node()
+      .trust.summaries()
+      .find((one) => one.peer === bravo.domain);
   await until('the officer is told why', () => summary()?.explanation.includes('clock_skew'));
   assert.equal(trustState(bravo.node(), alpha.domain), 'requested');
   assert.equal(alpha.node().trust.level(bravo.domain), 'untrusted');

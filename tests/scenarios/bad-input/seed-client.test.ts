@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { nodeCrypto, nodeRandom } from '@norc/crypto/node';
 import { concatBytes, fromBase64, toBase64, toHex } from '@norc/protocol/base';
-import { canonicalJson, isJsonObject, type JsonObject } from '@norc/protocol/wire';
+import { canonicalJson, isJsonObject, type JsonObject, type JsonValue } from '@norc/protocol/wire';
 import { Mailbox, openSocket, TestDevice, type TestServer, TestServers } from '@norc/testkit/live';
 
 let world: TestServers;
@@ -32,10 +32,10 @@ async function seedClient(versions: readonly string[] = ['1.1', '1.0']) {
     ephemeral_pub: toBase64(keys.publicKey),
   };
   socket.send(JSON.stringify(hello));
-  const answer: unknown = JSON.parse(await received.take('server_hello', () => true));
+  const answer: JsonValue = JSON.parse(await received.take('server_hello', () => true));
   const register = async (fields: JsonObject): Promise<JsonObject> => {
     socket.send(JSON.stringify({ type: 'device_register', ...fields }));
-    const text: unknown = JSON.parse(await received.take('register_response', () => true));
+    const text: JsonValue = JSON.parse(await received.take('register_response', () => true));
     return isJsonObject(text) ? text : assert.fail();
   };
   return { socket, received, ended, hello, answer: isJsonObject(answer) ? answer : assert.fail(), register };
@@ -74,8 +74,8 @@ for (const message of ['{"type":"message_send"}', '{"type":"client_hello"}', 'no
     const witness = await TestDevice.enrol(alpha, `w${uuid().slice(0, 8)}@alpha.example`, { stock: 0 });
     const { socket, ended, received } = await seedClient();
     socket.send(message);
-    const error: unknown = JSON.parse(await received.take('the refusal', () => true));
-    assert.ok(isJsonObject(error as JsonObject) && JSON.stringify(error).includes('hybrid_required')); // any JSON
+    const error: JsonValue = JSON.parse(await received.take('the refusal', () => true));
+    assert.ok(isJsonObject(error) && JSON.stringify(error).includes('hybrid_required'));
     assert.equal(await ended, 'hybrid_required');
     assert.equal(await witness.session.settled(), 'open');
   });

@@ -30,7 +30,12 @@ test('unknown device, revoked device, wrong key: one answer', async () => {
   const answers = [
     await refusal(known.connect(undefined, { ...known.own, deviceId: idFromBytes<DeviceId>(nodeRandom.bytes(16)) })),
     await refusal(revoked.connect()),
-    await refusal(known.connect(undefined, { ...known.own, sign: (message) => nodeCrypto.ed25519.sign(stolen.privateKey, message) })),
+    await refusal(
+      known.connect(undefined, {
+        ...known.own,
+        sign: (message) => nodeCrypto.ed25519.sign(stolen.privateKey, message),
+      }),
+    ),
     await refusal(known.connect(undefined, { ...known.own, sign: () => new Uint8Array(64) })),
   ];
   assert.deepEqual(answers, ['auth_failed', 'auth_failed', 'auth_failed', 'auth_failed']);
@@ -52,7 +57,9 @@ test('a device that is revoked while it logs in stays out', async () => {
     await device.disconnect();
     const [entered] = await Promise.all([
       refusal(device.connect()),
-      until('the session is there', () => true).then(() => alpha.node().directory.revokeDevice(device.deviceId, 'officer:test')),
+      until('the session is there', () => true).then(() =>
+        alpha.node().directory.revokeDevice(device.deviceId, 'officer:test'),
+      ),
     ]);
     if (entered === 'accepted') assert.equal((await device.session.ended).reason, 'auth_failed');
     else assert.equal(entered, 'auth_failed');

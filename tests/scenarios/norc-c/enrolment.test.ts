@@ -85,7 +85,9 @@ test('an expired code enrols nobody', async () => {
 test("another user's code enrols nobody", async () => {
   anHourPasses();
   const { enrolment } = await enrolInto(alpha, 'fay@alpha.example');
-  const thief = new TestDevice(alpha, 'gus@alpha.example', { clock: { now: () => instant(nodeClock.now() + offsetMs) } });
+  const thief = new TestDevice(alpha, 'gus@alpha.example', {
+    clock: { now: () => instant(nodeClock.now() + offsetMs) },
+  });
   await thief.invite();
   await assert.rejects(thief.connect({ ...enrolment, user: thief.user }), refused('enrolment_invalid'));
 });
@@ -108,7 +110,10 @@ test('nobody takes over a device id with another key and a code of their own', a
   const { device, enrolment } = await enrolInto(alpha, 'ida@alpha.example');
   await device.connect(enrolment);
   const { device: thief, enrolment: theirs } = await enrolInto(alpha, 'jon@alpha.example');
-  await assert.rejects(thief.connect(theirs, { ...thief.own, deviceId: device.deviceId }), refused('enrolment_invalid'));
+  await assert.rejects(
+    thief.connect(theirs, { ...thief.own, deviceId: device.deviceId }),
+    refused('enrolment_invalid'),
+  );
   const row = await alpha.node().directory.device(device.deviceId);
   assert.deepEqual(row?.publicKey, device.keys.publicKey);
   assert.equal(await device.session.settled(), 'open');

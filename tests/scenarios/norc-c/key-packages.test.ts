@@ -16,7 +16,9 @@ after(() => world.dispose());
 
 test('a one-time package is given out once, also when many ask at the same time; then the last resort', async () => {
   const ann = await TestDevice.enrol(alpha, 'ann@alpha.example', { stock: 5 });
-  const askers = await Promise.all([1, 2, 3].map((n) => TestDevice.enrol(alpha, `asker${n}@alpha.example`, { stock: 0 })));
+  const askers = await Promise.all(
+    [1, 2, 3].map((n) => TestDevice.enrol(alpha, `asker${n}@alpha.example`, { stock: 0 })),
+  );
   const claims = await Promise.all([0, 1, 2].flatMap(() => askers.map((asker) => asker.claim('ann@alpha.example'))));
   const given = claims.flatMap(({ packages }) => packages.map((one) => toHex(one.key_package)));
   assert.equal(given.length, 9);
@@ -34,7 +36,9 @@ test('a device publishes for itself alone', async () => {
   const [lastResort] = await eve.makePackages(1, true);
   assert.ok(lastResort !== undefined);
   assert.equal(await eve.session.refused({ type: 'key_publish', body: { packages: [lastResort] } }), 'malformed');
-  const spoiled = (await eve.makePackages(1)).map((one) => one.map((byte, at) => (at === one.length - 1 ? byte ^ 1 : byte)));
+  const spoiled = (await eve.makePackages(1)).map((one) =>
+    one.map((byte, at) => (at === one.length - 1 ? byte ^ 1 : byte)),
+  );
   assert.notEqual(await eve.session.refused({ type: 'key_publish', body: { packages: spoiled } }), 'internal');
   assert.equal(await alpha.node().directory.keyStock(eve.deviceId), 0);
 });
@@ -44,7 +48,10 @@ test('packages are claimed across the border where trust grants it, and only the
   const bob = await TestDevice.enrol(bravo, 'bob@bravo.example', { stock: 2 });
   await TestDevice.enrol(world.at(2), 'cat@carol.example', { stock: 2 });
   const claimed = await ann.claim('bob@bravo.example', 'nobody@bravo.example');
-  assert.deepEqual(claimed.packages.map((one) => one.device_id), [bob.deviceId]);
+  assert.deepEqual(
+    claimed.packages.map((one) => one.device_id),
+    [bob.deviceId],
+  );
   assert.deepEqual(claimed.unavailable, ['nobody@bravo.example']);
   assert.equal(await bravo.node().directory.keyStock(bob.deviceId), 1);
   const body = { users: [(await bob.claim('cid@alpha.example')).unavailable[0] ?? bob.user] };

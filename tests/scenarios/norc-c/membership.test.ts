@@ -14,7 +14,10 @@ before(async () => {
 after(() => world.dispose());
 
 let people = 0;
-const address = (domain = 'alpha.example') => `p${(people += 1)}@${domain}`;
+function address(domain = 'alpha.example'): string {
+  people += 1;
+  return `p${people}@${domain}`;
+}
 
 test('all devices of a user are in a new conversation, and each reads everything', async () => {
   const user = address('bravo.example');
@@ -43,8 +46,14 @@ test('a second device is added by the first, and reads from then on', async () =
   await conversation.say('after');
   await atSecond.read('after');
   assert.deepEqual(atSecond.readTexts, ['after']);
-  const log = await second.session.ask({ type: 'log_request', body: { conversation: conversation.id, after: 0 } }, 'log_entries');
-  assert.deepEqual(log.entries.map((entry) => entry.seq), [3, 4]);
+  const log = await second.session.ask(
+    { type: 'log_request', body: { conversation: conversation.id, after: 0 } },
+    'log_entries',
+  );
+  assert.deepEqual(
+    log.entries.map((entry) => entry.seq),
+    [3, 4],
+  );
 });
 
 test('a removed device reads and writes nothing more', async () => {
@@ -58,8 +67,14 @@ test('a removed device reads and writes nothing more', async () => {
   await cat.waitFor('is out', () => atCat.group?.active === false);
   await conversation.say('without her');
   assert.equal(refusalOf(await atCat.trySubmit(stale.body)), 'forbidden');
-  const log = await cat.session.ask({ type: 'log_request', body: { conversation: conversation.id, after: 1 } }, 'log_entries');
-  assert.deepEqual(log.entries.map((entry) => entry.seq), [2]);
+  const log = await cat.session.ask(
+    { type: 'log_request', body: { conversation: conversation.id, after: 1 } },
+    'log_entries',
+  );
+  assert.deepEqual(
+    log.entries.map((entry) => entry.seq),
+    [2],
+  );
   await cat.reconnect();
   await cat.idle();
   assert.equal(atCat.seq, 2);
@@ -76,7 +91,8 @@ test('an organisation whose last device was removed gets nothing more, and its d
   await conversation.remove(bob.user);
   await conversation.say('without him');
   const reply = await atBob.trySubmit(stale.body);
-  if (reply.type === 'message_ack') assert.equal(await bob.waitFor('the refusal', () => atBob.refused.get(stale.messageId)), 'forbidden');
+  if (reply.type === 'message_ack')
+    assert.equal(await bob.waitFor('the refusal', () => atBob.refused.get(stale.messageId)), 'forbidden');
   else assert.equal(refusalOf(reply), 'forbidden');
   const head = (await bravo.node().store.read.conversation(conversation.id))?.headSeq ?? 0;
   assert.ok(head <= 2, 'at most the removal itself crossed the border');
@@ -94,10 +110,15 @@ test('whoever is not a member learns nothing about a conversation', async () => 
     const { body } = await conversation.encrypt('forged');
     answers.push(refusalOf(await eve.session.request({ type: 'message_send', body: { conversation: id, body } })));
     const commit = await conversation.draftCommit({ update: true });
-    answers.push(refusalOf(await eve.session.request({ type: 'commit_submit', body: { ...commit, conversation: id } })));
+    answers.push(
+      refusalOf(await eve.session.request({ type: 'commit_submit', body: { ...commit, conversation: id } })),
+    );
     await conversation.abort();
   }
-  assert.deepEqual(answers, answers.map(() => 'forbidden'));
+  assert.deepEqual(
+    answers,
+    answers.map(() => 'forbidden'),
+  );
 });
 
 test('of two commits in one epoch exactly one wins, and the loser tries again on the new one', async () => {

@@ -138,7 +138,10 @@ test('while the hub is away messages queue, and flow when it is back', async () 
   for (const text of texts) await atBob.read(text);
   assert.deepEqual(atAnn.readTexts, texts, 'in the order in which they were sent');
   assertSame(texts, atAnn, atBob);
-  await until('the outbox is empty', async () => (await bravo.node().store.read.outbox(alpha.domain, 100)).length === 0);
+  await until(
+    'the outbox is empty',
+    async () => (await bravo.node().store.read.outbox(alpha.domain, 100)).length === 0,
+  );
 });
 
 test('conversations within an organisation do not notice that the other one is away', async () => {

@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { forEachVersionPair, TestDevice, TestServers, type VersionPair } from '@norc/testkit/live';
 
 /** Two people of two organisations talk; every border between programs has its own pair of versions. */
-async function talk({ first, second }: { readonly first: readonly string[]; readonly second: readonly string[] }, devices: VersionPair) {
+async function talk(
+  { first, second }: { readonly first: readonly string[]; readonly second: readonly string[] },
+  devices: VersionPair,
+) {
   await using world = await TestServers.start(
     { domains: ['alpha.example'], versions: first },
     { domains: ['bravo.example'], versions: second },

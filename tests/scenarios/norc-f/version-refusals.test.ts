@@ -23,9 +23,17 @@ function refusedWith(code: string) {
 
 const deviceLists = [
   { name: 'only 3.0', options: { versions: ['3.0'] }, code: 'no_compatible_version' },
-  { name: 'three majors', options: { alterHello: (hello: string) => hello.replace('"2.0"', '"3.0","2.0"') }, code: 'version_span' },
+  {
+    name: 'three majors',
+    options: { alterHello: (hello: string) => hello.replace('"2.0"', '"3.0","2.0"') },
+    code: 'version_span',
+  },
   { name: 'a list from which 2.0 was stripped', options: { alterHello: strip('2.0') }, code: 'downgrade_refused' },
-  { name: 'a list to which 1.1 was added', options: { alterHello: (hello: string) => hello.replace('"1.2"', '"1.2","1.1"') }, code: 'transcript_mismatch' },
+  {
+    name: 'a list to which 1.1 was added',
+    options: { alterHello: (hello: string) => hello.replace('"1.2"', '"1.2","1.1"') },
+    code: 'transcript_mismatch',
+  },
 ];
 
 for (const { name, options, code } of deviceLists) {
@@ -38,9 +46,17 @@ for (const { name, options, code } of deviceLists) {
 
 const linkLists = [
   { name: 'only 3.0', options: { versions: ['3.0'] }, answer: 'closed' },
-  { name: 'three majors', options: { alterHello: (hello: string) => hello.replace('"2.0"', '"3.0","2.0"') }, answer: 'closed' },
+  {
+    name: 'three majors',
+    options: { alterHello: (hello: string) => hello.replace('"2.0"', '"3.0","2.0"') },
+    answer: 'closed',
+  },
   { name: 'a list from which 2.0 was stripped', options: { alterHello: strip('2.0') }, answer: 'downgrade_refused' },
-  { name: 'the versions of the prototype', options: { alterHello: (hello: string) => hello.replace('"1.2"', '"1.1"').replace('"2.0"', '"1.0"') }, answer: 'closed' },
+  {
+    name: 'the versions of the prototype',
+    options: { alterHello: (hello: string) => hello.replace('"1.2"', '"1.1"').replace('"2.0"', '"1.0"') },
+    answer: 'closed',
+  },
 ];
 
 for (const { name, options, answer } of linkLists) {

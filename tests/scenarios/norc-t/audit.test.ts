@@ -35,16 +35,29 @@ test('what happens is in the log, chained and signed, without a name', async () 
   assert.ok((await alpha.node().trust.revoke(bravo.domain, 'officer:test', 'test')).ok);
   await until('bravo knows', () => trustState(bravo.node(), alpha.domain) === 'revoked');
   const expected = {
-    alpha: ['server_started', 'trust_requested', 'trust_established', 'user_added', 'enrolment_created', 'device_registered', 'device_revoked', 'revocation_issued'],
+    alpha: [
+      'server_started',
+      'trust_requested',
+      'trust_established',
+      'user_added',
+      'enrolment_created',
+      'device_registered',
+      'device_revoked',
+      'revocation_issued',
+    ],
     bravo: ['server_started', 'trust_request_received', 'trust_approved', 'trust_established', 'revocation_received'],
   };
-  for (const [server, types] of [[alpha, expected.alpha], [bravo, expected.bravo]] as const) {
+  for (const [server, types] of [
+    [alpha, expected.alpha],
+    [bravo, expected.bravo],
+  ] as const) {
     const records = await entries(server);
     const seen = records.map((one) => one.type);
     for (const type of types) assert.ok(seen.includes(type), `${server.domain}: ${type} in ${seen.join(' ')}`);
     assert.equal(verify(server, records).kind, 'sound');
     const text = records.map((one) => Buffer.from(one.entry).toString()).join('\n');
-    for (const secret of ['ann@', ann.deviceId, second.deviceId]) assert.ok(!text.includes(secret), 'a plain id is in the log');
+    for (const secret of ['ann@', ann.deviceId, second.deviceId])
+      assert.ok(!text.includes(secret), 'a plain id is in the log');
   }
 });
 
@@ -56,10 +69,17 @@ test('verification names the first entry that somebody changed, took out or put 
     { name: 'changed', log: changed, sequence: 4 },
     { name: 'taken out', log: records.filter((_, index) => index !== 2), sequence: 3 },
     { name: 'swapped', log: [at(0), at(2), at(1), ...records.slice(3)], sequence: 2 },
-    { name: 'signed by nobody', log: records.map((one, index) => (index === 1 ? { ...one, signature: new Uint8Array(64) } : one)), sequence: 2 },
+    {
+      name: 'signed by nobody',
+      log: records.map((one, index) => (index === 1 ? { ...one, signature: new Uint8Array(64) } : one)),
+      sequence: 2,
+    },
   ];
   for (const { name, log, sequence } of cases) {
-    const report = verify(alpha, log.map(({ entry, signature }) => ({ entry, signature })));
+    const report = verify(
+      alpha,
+      log.map(({ entry, signature }) => ({ entry, signature })),
+    );
     assert.ok(report.kind === 'broken' && report.sequence === sequence, name);
   }
 });
@@ -79,9 +99,15 @@ test('an event and its entry are stored together or not at all', async () => {
   assert.equal(await node.directory.device(device.deviceId), undefined);
   await assert.rejects(node.directory.addUser(new TestDevice(alpha, 'cid@alpha.example').user, 'officer:test'));
   disk.repair();
-  assert.deepEqual((await node.store.read.users()).map((row) => row.user).sort(), ['ann@alpha.example', 'bea@alpha.example']);
+  assert.deepEqual((await node.store.read.users()).map((row) => row.user).sort(), [
+    'ann@alpha.example',
+    'bea@alpha.example',
+  ]);
   await device.connect(enrolment); // the code was not spent
   const later = await entries(alpha);
   assert.equal(verify(alpha, later).kind, 'sound');
-  assert.deepEqual(later.slice(before.length).map((one) => one.type), ['user_added', 'enrolment_created', 'device_registered']);
+  assert.deepEqual(
+    later.slice(before.length).map((one) => one.type),
+    ['user_added', 'enrolment_created', 'device_registered'],
+  );
 });

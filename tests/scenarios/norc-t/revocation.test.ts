@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { refusalOf, TestDevice, type TestServer, TestServers, trustBetween, trustState, until } from '@norc/testkit/live';
+import { MESSAGE_TYPES } from '@norc/protocol/base';
+import {
+  refusalOf,
+  TestDevice,
+  type TestServer,
+  TestServers,
+  trustBetween,
+  trustState,
+  until,
+} from '@norc/testkit/live';
 
 interface Scene {
   readonly alpha: TestServer;
@@ -26,7 +35,10 @@ async function revokedOnBothSides(by: TestServer, other: TestServer): Promise<vo
 }
 
 /** Nothing passes in either direction; entries that were there stay where they are. */
-async function assertClosed({ alpha, bravo, ann, bob }: Scene, conversation: Awaited<ReturnType<TestDevice['create']>>) {
+async function assertClosed(
+  { alpha, bravo, ann, bob }: Scene,
+  conversation: Awaited<ReturnType<TestDevice['create']>>,
+) {
   const atBob = bob.conversation(conversation.id);
   const heads = await Promise.all([alpha, bravo].map((one) => one.node().store.read.conversation(conversation.id)));
   for (const side of [conversation, atBob]) {
@@ -36,12 +48,18 @@ async function assertClosed({ alpha, bravo, ann, bob }: Scene, conversation: Awa
   }
   await assert.rejects(ann.claim(bob.user), /trust_revoked|not_trusted/);
   await assert.rejects(bob.claim(ann.user), /trust_revoked|not_trusted/);
-  for (const [device, org] of [[ann, bravo.domain], [bob, alpha.domain]] as const) {
+  for (const [device, org] of [
+    [ann, bravo.domain],
+    [bob, alpha.domain],
+  ] as const) {
     const answer = await device.session.ask({ type: 'org_request', body: { domain: org } }, 'org_response');
     assert.deepEqual(answer, { domain: org, level: 'untrusted' });
   }
   const later = await Promise.all([alpha, bravo].map((one) => one.node().store.read.conversation(conversation.id)));
-  assert.deepEqual(later.map((row) => row?.headSeq), heads.map((row) => row?.headSeq));
+  assert.deepEqual(
+    later.map((row) => row?.headSeq),
+    heads.map((row) => row?.headSeq),
+  );
   for (const row of later) assert.equal(row?.frozen, true);
 }
 
@@ -54,7 +72,8 @@ for (const who of ['hub', 'follower'] as const) {
       await conversation.say('before');
       await bob.conversation(conversation.id).read('before');
       await (who === 'hub' ? revokedOnBothSides(alpha, bravo) : revokedOnBothSides(bravo, alpha));
-      const frozen = (server: TestServer) => async () => (await server.node().store.read.conversation(conversation.id))?.frozen;
+      const frozen = (server: TestServer) => async () =>
+        (await server.node().store.read.conversation(conversation.id))?.frozen;
       for (const server of [alpha, bravo]) await until('the conversation is frozen', frozen(server));
       const marks = ann.deliveredTo(conversation.id, bob.user);
       await assertClosed(scene, conversation);
@@ -101,7 +120,10 @@ test('after a revocation trust can be agreed anew, and opens new conversations',
   await talking(async ({ alpha, bravo, ann, bob }) => {
     await revokedOnBothSides(bravo, alpha);
     await trustBetween(bravo.node(), alpha.node());
-    const conversation = await until('a new conversation', async () => await ann.create([bob.user]).catch(() => undefined));
+    const conversation = await until(
+      'a new conversation',
+      async () => await ann.create([bob.user]).catch(() => undefined),
+    );
     const atBob = bob.conversation(conversation.id);
     await atBob.inEpoch(1);
     await atBob.say('again');
@@ -112,7 +134,6 @@ test('after a revocation trust can be agreed anew, and opens new conversations',
 test('a revocation that nobody signed, or somebody else did, ends nothing', async () => {
   await talking(async ({ alpha, bravo }) => {
     const before = alpha.node().trust.level(bravo.domain);
-    const { MESSAGE_TYPES } = await import('@norc/protocol/base');
     const genuine = await bravo.node().trust.revoke(alpha.domain, 'officer:test', 'test');
     assert.ok(genuine.ok);
     const [row] = await bravo.node().store.read.trustRevocations();

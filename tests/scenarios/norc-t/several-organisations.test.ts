@@ -16,17 +16,29 @@ test('two organisations on one server are as far apart as on two', async () => {
   const bob = await TestDevice.enrol(server, 'bob@bravo.example');
   await assert.rejects(ann.claim(bob.user), /not_trusted/);
   const conversation = await ann.create([]);
-  assert.equal(await bob.session.refused({ type: 'log_request', body: { conversation: conversation.id, after: 0 } }), 'forbidden');
+  assert.equal(
+    await bob.session.refused({ type: 'log_request', body: { conversation: conversation.id, after: 0 } }),
+    'forbidden',
+  );
   const { body } = await conversation.encrypt('mine');
-  assert.equal(refusalOf(await bob.session.request({ type: 'message_send', body: { conversation: conversation.id, body } })), 'forbidden');
+  assert.equal(
+    refusalOf(await bob.session.request({ type: 'message_send', body: { conversation: conversation.id, body } })),
+    'forbidden',
+  );
   assert.deepEqual(await server.node(bob.domain).store.read.conversationIds(), []);
-  assert.deepEqual((await server.node(bob.domain).store.read.users()).map((row) => row.user), [bob.user]);
+  assert.deepEqual(
+    (await server.node(bob.domain).store.read.users()).map((row) => row.user),
+    [bob.user],
+  );
 });
 
 test('a device of one is unknown at the other', async () => {
   const cid = await TestDevice.enrol(server, 'cid@alpha.example', { stock: 0 });
   const stranger = new TestDevice(server, 'cid@bravo.example');
-  await assert.rejects(stranger.connect(undefined, cid.own), (error) => error instanceof SessionRefused && error.code === 'auth_failed');
+  await assert.rejects(
+    stranger.connect(undefined, cid.own),
+    (error) => error instanceof SessionRefused && error.code === 'auth_failed',
+  );
 });
 
 test('they can agree on trust, over a real link, and talk', async () => {

@@ -3,8 +3,8 @@ import { after, before, test } from 'node:test';
 import { nodeRandom } from '@norc/crypto/node';
 import { type Domain, type MessageTypeName, parseUserAddress } from '@norc/protocol/base';
 import type { NorcFMessage } from '@norc/protocol/norc-f';
-import { newId, TestDevice, TestLink, type TestServer, TestServers, trustState, until } from '@norc/testkit/live';
 import { mustBe } from '@norc/testkit';
+import { newId, TestDevice, TestLink, type TestServer, TestServers, trustState, until } from '@norc/testkit/live';
 
 let world: TestServers;
 let alpha: TestServer;
@@ -62,7 +62,10 @@ test('a server that is not trusted gets one answer, whoever and whatever it asks
     const answer = await link.request('interactive', question);
     answers.push([answer.type, answer.type === 'error' ? answer.body.name : '']);
   }
-  assert.deepEqual(answers, answers.map(() => ['error', 'not_trusted']));
+  assert.deepEqual(
+    answers,
+    answers.map(() => ['error', 'not_trusted']),
+  );
   assert.equal(await alpha.node().directory.keyStock(ann.deviceId), stock);
   link.close();
 });
@@ -119,7 +122,10 @@ test('a partner speaks for its own people only', async () => {
 });
 
 test('a domain proof that names another root key opens nothing', async () => {
-  await using other = await TestServers.start('alpha.example', { domains: ['bravo.example'], claimedRootKey: nodeRandom.bytes(32) });
+  await using other = await TestServers.start('alpha.example', {
+    domains: ['bravo.example'],
+    claimedRootKey: nodeRandom.bytes(32),
+  });
   const [first, second] = [other.at(0), other.at(1)];
   assert.ok((await first.node().trust.request(second.domain, 'basic', 'officer:test')).ok);
   await until('the exchange is over', () => trustState(first.node(), second.domain) === 'refused');
@@ -145,4 +151,20 @@ test('trust documents that are sent again bring nothing back', async () => {
   for (const args of heard) await receive(...args);
   assert.equal(trustState(second.node(), first.domain), 'revoked');
   assert.equal((await second.node().store.read.trustCertificates()).length, count);
+});
+
+test("a partner cannot use up everybody's KeyPackages", async () => {
+  const link = await TestLink.dial(bravo, alpha);
+  await link.hello(alpha, { trust: bravosTrust() });
+  await link.prove();
+  const requester = mustBe(parseUserAddress('bob@bravo.example'));
+  const users = Array.from({ length: 100 }, (_, i) => mustBe(parseUserAddress(`guess${i}@alpha.example`)));
+  const answers: string[] = [];
+  for (let i = 0; i < 11; i += 1) {
+    const answer = await link.request('interactive', { type: 'key_claim', body: { requester, users } });
+    answers.push(answer.type === 'error' ? answer.body.name : answer.type);
+  }
+  assert.equal(answers[0], 'key_claim_result');
+  assert.equal(answers.at(-1), 'rate');
+  link.close();
 });

@@ -74,9 +74,13 @@ export class ClientPort implements ChatPort {
     return this.#board.show(conversationId);
   }
 
-  /** The conversation with exactly this person, made when there is none. Lines to show when that is refused. */
-  openWith(user: UserAddress): Promise<readonly string[]> {
-    return this.#actions.openWith(user);
+  /**
+   * The conversation with exactly this person, made when there is none: one that the other
+   * began may just be on its way. Lines to show when it is refused.
+   */
+  async openWith(user: UserAddress): Promise<readonly string[]> {
+    const arrived = await this.#until(() => this.openKnown(user), ARRIVAL_MS_MAX);
+    return arrived ? [] : await this.#actions.openWith(user);
   }
 
   openKnown(user: UserAddress): Promise<boolean> {
@@ -122,14 +126,19 @@ export class ClientPort implements ChatPort {
 
   /** Waits for the server's answers, but not for a server that does not come. */
   async settled(): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    await this.#until(async () => (await this.unsent()) === 0, SETTLE_MS_MAX);
+  }
+
+  /** Looks now and after each change; false when it does not come true in time. */
+  async #until(holds: () => Promise<boolean>, millisecondsMax: number): Promise<boolean> {
+    const { promise, resolve, reject } = Promise.withResolvers<true>();
     const look = async () => {
-      if ((await this.unsent()) === 0) resolve();
+      if (await holds()) resolve(true);
     };
     const stop = this.subscribe(() => void look().catch(reject));
     try {
       await look();
-      await inTime(promise, SETTLE_MS_MAX);
+      return (await inTime(promise, millisecondsMax)) ?? false;
     } finally {
       stop();
     }
@@ -137,6 +146,8 @@ export class ClientPort implements ChatPort {
 }
 
 const SETTLE_MS_MAX = 10_000;
+/** What a server has for a device comes within a moment of the connection. */
+const ARRIVAL_MS_MAX = 750;
 
 function lastSeq({ items }: ConversationView): number {
   return items.reduce((last, { seq }) => Math.max(last, seq ?? 0), 0);

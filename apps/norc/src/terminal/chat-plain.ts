@@ -25,6 +25,7 @@ class PlainChat {
   readonly #reject: (cause: unknown) => void;
   #memory: PlainMemory = NOTHING_PRINTED;
   #unsubscribe: () => void = () => {};
+  #stopReading: () => void = () => {};
   #printIsDue = false;
   #isDone = false;
   /** Lines take effect in their order: a message goes where the command before it led. */
@@ -40,6 +41,11 @@ class PlainChat {
     const { input, port } = this.#options;
     this.#unsubscribe = port.subscribe(() => this.#changed());
     const lines = createInterface({ input, terminal: false, crlfDelay: Number.POSITIVE_INFINITY });
+    // An input that is still open must not keep the process after `/quit`.
+    this.#stopReading = () => {
+      lines.close();
+      input.destroy();
+    };
     lines.on('line', (line) => this.#enqueue(() => this.#entered(line)));
     // What was asked before the end of the input is still answered, and what was written still leaves.
     lines.on('close', () => {
@@ -126,6 +132,7 @@ class PlainChat {
     this.#print();
     this.#isDone = true;
     this.#unsubscribe();
+    this.#stopReading();
     tell();
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nodeCrypto } from '@norc/crypto/node';
-import type { Result } from '@norc/protocol/base';
+import { type Domain, instant, type Result } from '@norc/protocol/base';
 import { decodeEnrolmentCode, encodeEnrolmentCode } from '@norc/protocol/norc-c';
 import * as testkit from '@norc/testkit';
 import { RecordingStore } from '../testing/recording-store.ts';
@@ -10,6 +10,7 @@ import { must, type TestWorld, user } from '../testing/world.ts';
 import { type Enrolled, type EnrolmentReject, type EnrolOptions, enrol } from './enrol.ts';
 
 const ANNA = user('anna@alpha.example');
+const BRAVO = 'bravo.example' as Domain; // a well-formed domain
 
 async function attempt(
   world: TestWorld,
@@ -17,9 +18,16 @@ async function attempt(
 ): Promise<Result<Enrolled, EnrolmentReject>> {
   const base = { ...world.linkWorld(world.network.transport()), code: world.code(ANNA), deviceName: 'laptop' };
   const enrolling = enrol({ ...base, store: new RecordingStore(), versions: world.clientVersions, ...changes });
+  // A failure is kept until it is asked for.
+  const outcome = enrolling.then(
+    (result) => () => result,
+    (thrown: unknown) => () => {
+      throw thrown;
+    },
+  );
   await world.settle();
   await world.advance(20_000);
-  return await enrolling;
+  return (await outcome)();
 }
 
 const errorOf = (result: Result<Enrolled, EnrolmentReject>) => (result.ok ? undefined : result.error);
@@ -51,10 +59,10 @@ test('whoever does not hold the root key of the code is told nothing, and nothin
   const code = must(decodeEnrolmentCode(nodeCrypto, world.code(ANNA)));
   const elsewhere = encodeEnrolmentCode(nodeCrypto, {
     ...code,
-    server: world.address(user('b@bravo.example').slice(2) as never),
+    server: world.address(BRAVO),
   });
   assert.equal(errorOf(await attempt(world, { code: elsewhere }))?.code, 'certificate_invalid');
-  assert.equal(world.servers.get('bravo.example' as never)?.devices.size, 0);
+  assert.equal(world.servers.get(BRAVO)?.devices.size, 0);
 });
 
 test('a code that is mistyped, used, made up, or asks for a connection in the clear is refused by name', async () => {
@@ -127,11 +135,9 @@ test('a disk that fails is no refusal: it is thrown', async () => {
   assert.equal(world.server(ANNA).devices.size, 0, 'the server never heard of the key');
 });
 
-test('a device whose clock is ten minutes off enrols and talks, and its owner is told', async () => {
+test('a device whose clock is ten minutes off enrols all the same', async () => {
   const world = standardWorld(testkit, { seed: 'clock' });
   for (const offset of [-600_000, 600_000]) {
-    const clock = { now: () => (world.time.now() + offset) as ReturnType<typeof world.time.now> };
-    const store = new RecordingStore();
-    must(await attempt(world, { store, clock }));
+    must(await attempt(world, { clock: { now: () => instant(world.time.now() + offset) } }));
   }
 });

@@ -145,6 +145,7 @@ test('a request that is not answered ends, and what comes too late harms nobody'
   const bruno = await world.device('bruno@bravo.example');
   world.server(anna.user).mischief.request = ({ type }) => (type === 'key_request' ? 'silence' : undefined);
   const creating = anna.client.createConversation({ users: [bruno.user] });
+  await world.settle();
   await world.advance(LIMITS.requestMillisecondsMax + 1);
   const outcome = await creating;
   assert.equal(outcome.ok ? 'created' : outcome.error.code, 'no_route');

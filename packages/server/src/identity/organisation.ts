@@ -6,7 +6,6 @@ import {
   type Domain,
   fromBase64Url,
   type Instant,
-  LIMITS,
   parseDomain,
   type Random,
   toBase64Url,
@@ -77,7 +76,7 @@ export async function initOrganisation(
   const server = await createSignerFile(paths.serverKey, random).catch(keysExist(folder));
   const tls = await createTlsIdentity(paths.keys, domain, { clock, random });
   // Devices and other servers have clocks of their own: the first of them may be a little behind.
-  const notBefore = clock.now() - LIMITS.authSkewMillisecondsMax;
+  const notBefore = clock.now() - CERTIFICATE_BACKDATE_MS;
   const draft = draftServerCertificate({
     org: domain,
     domain,

@@ -78,11 +78,8 @@ export class FederationRequests {
     peer: Domain,
     items: NorcFBody<'message_submit'>['items'],
   ): Promise<NorcFBody<'submit_result'>['items']> {
-    const now = this.#s.clock.now();
-    const cost = Math.min(items.length, this.#s.rate.burst);
-    const taken = takeTokens(this.#s.rate, this.#buckets.get(peer) ?? fullBucket(this.#s.rate, now), now, cost);
-    this.#buckets.set(peer, taken.bucket);
-    if (taken.allowed) return await Promise.all(items.map((item) => this.#s.delivery.submitFrom(peer, item)));
+    if (this.#take(peer, items.length))
+      return await Promise.all(items.map((item) => this.#s.delivery.submitFrom(peer, item)));
     return items.map(({ conversation, message_id }) => ({
       conversation,
       message_id,
@@ -91,9 +88,19 @@ export class FederationRequests {
     }));
   }
 
+  #take(peer: Domain, count: number): boolean {
+    const now = this.#s.clock.now();
+    const cost = Math.min(count, this.#s.rate.burst);
+    const taken = takeTokens(this.#s.rate, this.#buckets.get(peer) ?? fullBucket(this.#s.rate, now), now, cost);
+    this.#buckets.set(peer, taken.bucket);
+    return taken.allowed;
+  }
+
   /** A peer without the permission, a user without a device and one that does not exist get one answer. */
   async #claim(peer: Domain, { requester, users }: NorcFBody<'key_claim'>): Promise<Result<NorcFMessage>> {
     if (domainOf(requester) !== peer) return reject('forbidden', 'requester');
+    // Each user asked for counts like a message: else a partner could use up everybody's one-time KeyPackages.
+    if (!this.#take(peer, users.length)) return reject('rate', 'key claims');
     const decision = this.#s.trust.decide({
       local: this.#s.domain,
       remote: peer,

@@ -8,13 +8,16 @@ import type { OutgoingLink } from './outgoing-link.ts';
 const READ_ROWS = 256;
 const FRAME_BYTES_MAX = 1 << 20;
 const FRAMES_IN_FLIGHT_MAX = 16;
+/** What a peer cannot take now (its rate, its disk) it cannot take a millisecond later either. */
+const RETRY_MS = 1_000;
 
 export interface DrainDependencies {
   readonly store: Store;
   readonly delivery: Delivery;
   readonly now: () => Instant;
-  /** Look again later: the peer asked for it. */
+  /** There may be more to send: look again. */
   readonly later: () => void;
+  readonly after: (delayMilliseconds: number, run: () => void) => void;
   readonly onFault: (error: unknown) => void;
 }
 
@@ -81,7 +84,10 @@ export class OutboxDrain {
   }
 
   #again(ids: readonly MessageId[]): void {
-    for (const id of ids) this.#sent.delete(id);
+    this.#d.after(RETRY_MS, () => {
+      for (const id of ids) this.#sent.delete(id);
+      this.#d.later();
+    });
   }
 
   /** Waits for the answer: what follows in this conversation makes no sense to the peer before it. */

@@ -213,6 +213,7 @@ export class PeerWorker {
       ...this.#d,
       now: () => clock.now(),
       later: () => this.wake(),
+      after: (delay, run) => void this.#d.timers.after(delay, run),
     });
     if (dialed.value.peer.trusted) await this.#d.delivery.linkUp(this.peer);
     this.#d.onState(this.peer, 'up', `version ${dialed.value.version}`);

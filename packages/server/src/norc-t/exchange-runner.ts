@@ -137,21 +137,21 @@ export class ExchangeRunner {
   }
 
   async #received(id: string, peer: Domain, document: Uint8Array): Promise<Result<Exchange>> {
-      const known = this.#exchanges.get(id);
-      if (known !== undefined) return await this.#take(known, peer, document);
-      const { self, random } = this.#d;
-      const responder = { self, certificateId: certificateIdFromBytes(random.bytes(16)), nonce: random.bytes(32) };
-      const started = startResponder(this.#context(peer), responder, document);
-      if (!started.ok) return started;
-      if (started.value.state.peer !== peer) return reject('forbidden', 'party of the exchange');
-      const exchange: Exchange = { role: 'responder', id, peer, state: started.value.state };
-      const event: AuditEvent = {
-        type: 'trust_request_received',
-        actor: `org:${peer}`,
-        subject: `exchange:${id}`,
-        outcome: 'ok',
-      };
-      return await this.#settle(exchange, started.value.effects, [event]);
+    const known = this.#exchanges.get(id);
+    if (known !== undefined) return await this.#take(known, peer, document);
+    const { self, random } = this.#d;
+    const responder = { self, certificateId: certificateIdFromBytes(random.bytes(16)), nonce: random.bytes(32) };
+    const started = startResponder(this.#context(peer), responder, document);
+    if (!started.ok) return started;
+    if (started.value.state.peer !== peer) return reject('forbidden', 'party of the exchange');
+    const exchange: Exchange = { role: 'responder', id, peer, state: started.value.state };
+    const event: AuditEvent = {
+      type: 'trust_request_received',
+      actor: `org:${peer}`,
+      subject: `exchange:${id}`,
+      outcome: 'ok',
+    };
+    return await this.#settle(exchange, started.value.effects, [event]);
   }
 
   async #take(known: Exchange, peer: Domain, document: Uint8Array): Promise<Result<Exchange>> {

@@ -5,7 +5,7 @@ import type { NorcCBody } from '@norc/protocol/norc-c';
 import type { WireLogEntry } from '@norc/protocol/wire';
 import { mustBe } from '../organisations.ts';
 import type { TestDevice } from './device.ts';
-import { newId, refusalOf, type Reply } from './session.ts';
+import { newId, type Reply, refusalOf } from './session.ts';
 
 export interface TimelineText {
   readonly seq: number;
@@ -76,7 +76,8 @@ export class TestConversation {
   }
 
   acked(ack: NorcCBody<'message_ack'>): void {
-    if (ack.state === 'refused') this.refused.set(ack.message_id, refusalOf({ type: 'message_ack', body: ack } as Reply)); // shaped as received
+    if (ack.state === 'refused')
+      this.refused.set(ack.message_id, refusalOf({ type: 'message_ack', body: ack } as Reply)); // shaped as received
     const text = this.#sent.get(ack.message_id);
     if (ack.state !== 'sent' || ack.seq === undefined || text === undefined || ack.seq <= this.seq) return;
     if (this.#ownSeqs.get(ack.seq) !== undefined) return;
@@ -155,7 +156,10 @@ export class TestConversation {
   }
 
   inEpoch(epoch: number): Promise<number> {
-    return this.device.waitFor(`is in epoch ${epoch}`, () => this.group !== undefined && this.group.epoch >= epoch && this.group.epoch);
+    return this.device.waitFor(
+      `is in epoch ${epoch}`,
+      () => this.group !== undefined && this.group.epoch >= epoch && this.group.epoch,
+    );
   }
 
   /** Texts in the log's order, without those of the device's own. */

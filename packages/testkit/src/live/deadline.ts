@@ -4,7 +4,10 @@ const DEADLINE_MS = 15_000;
  * Looks again at every turn of the event loop until `look` gives something. For what
  * tells nobody that it has happened; everything else is waited for by its event.
  */
-export async function until<T>(what: string, look: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
+export async function until<T>(
+  what: string,
+  look: () => T | undefined | false | Promise<T | undefined | false>,
+): Promise<T> {
   const deadline = performance.now() + DEADLINE_MS;
   for (;;) {
     const found = await look();

@@ -25,7 +25,7 @@ import { mustBe } from '../organisations.ts';
 import { TestConversation } from './conversation.ts';
 import { inTime } from './deadline.ts';
 import type { TestServer } from './servers.ts';
-import { newId, type Push, refusalOf, type Reply, TestSession } from './session.ts';
+import { newId, type Push, type Reply, refusalOf, TestSession } from './session.ts';
 
 const OFFICER = 'officer:test';
 const STOCK = 4;
@@ -100,7 +100,11 @@ export class TestDevice {
 
   get own(): OwnDevice {
     const { deviceId, keys } = this;
-    return { deviceId, publicKey: keys.publicKey, sign: (message) => nodeCrypto.ed25519.sign(keys.privateKey, message) };
+    return {
+      deviceId,
+      publicKey: keys.publicKey,
+      sign: (message) => nodeCrypto.ed25519.sign(keys.privateKey, message),
+    };
   }
 
   get identity(): OwnIdentity {
@@ -176,7 +180,11 @@ export class TestDevice {
   }
 
   /** A new conversation with all devices of these users, ordered and adopted. */
-  async create(users: readonly string[], label: Label = 'unclassified', level: 'basic' | 'verified' = 'basic'): Promise<TestConversation> {
+  async create(
+    users: readonly string[],
+    label: Label = 'unclassified',
+    level: 'basic' | 'verified' = 'basic',
+  ): Promise<TestConversation> {
     const { body, conversation } = await this.draftCreation(users, label, level);
     const reply = await this.session.request({ type: 'conversation_create', body });
     if (reply.type !== 'message_ack') throw new Error(`creation: ${refusalOf(reply)}`);
@@ -188,12 +196,19 @@ export class TestDevice {
   async draftCreation(users: readonly string[], label: Label = 'unclassified', level: 'basic' | 'verified' = 'basic') {
     const id: ConversationId = idFromBytes(nodeRandom.bytes(16));
     const packages = users.length === 0 ? [] : (await this.claim(...users)).packages;
-    const { group } = await this.engine.createGroup({ conversation: id, identity: this.identity, hub: this.domain, level });
+    const { group } = await this.engine.createGroup({
+      conversation: id,
+      identity: this.identity,
+      hub: this.domain,
+      level,
+    });
     const conversation = this.conversation(id);
     conversation.label = label;
     conversation.group = group;
     const messageId: MessageId = newId();
-    const { commit, welcome, groupInfo } = await conversation.prepare(messageId, { add: packages.map((one) => one.key_package) });
+    const { commit, welcome, groupInfo } = await conversation.prepare(messageId, {
+      add: packages.map((one) => one.key_package),
+    });
     const parts = { commit, welcome: welcome ?? new Uint8Array(), group_info: groupInfo };
     const body: NorcCBody<'conversation_create'> = { conversation: id, label, message_id: messageId, ...parts };
     return { body, conversation };
@@ -282,7 +297,8 @@ export class TestDevice {
 
   async #verifyCredential([certificate, issuer]: readonly Uint8Array[], key: Uint8Array) {
     const parsed = certificate === undefined ? undefined : parseDocument(DEVICE_CERTIFICATE, certificate);
-    if (parsed?.ok !== true || certificate === undefined || issuer === undefined) return reject('credential_invalid', 'chain');
+    if (parsed?.ok !== true || certificate === undefined || issuer === undefined)
+      return reject('credential_invalid', 'chain');
     const { org } = parsed.value.body;
     const rootKey = await this.#rootKey(org);
     if (rootKey === undefined) return reject('credential_invalid', 'organisation');

@@ -1,4 +1,11 @@
-import { openSqliteStore, type SqliteStoreOptions, type StorageFault, StorageError, type Store, type StoreWrite } from '@norc/server/storage';
+import {
+  openSqliteStore,
+  type SqliteStoreOptions,
+  StorageError,
+  type StorageFault,
+  type Store,
+  type StoreWrite,
+} from '@norc/server/storage';
 
 /** The real store on a disk that a test can make fail. */
 export class FaultyDisk {
@@ -18,7 +25,11 @@ export class FaultyDisk {
 
   readonly openStore = async (options: SqliteStoreOptions): Promise<Store> => {
     const store = await openSqliteStore(options);
-    return { read: store.read, close: () => store.close(), commit: async (writes) => await this.#commit(store, writes) };
+    return {
+      read: store.read,
+      close: () => store.close(),
+      commit: async (writes) => await this.#commit(store, writes),
+    };
   };
 
   #commit(store: Store, writes: readonly StoreWrite[]): ReturnType<Store['commit']> {

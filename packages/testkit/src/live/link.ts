@@ -112,7 +112,9 @@ export class TestLink {
   }
 
   /** Proves the key of this organisation, or of another signer. */
-  async prove(sign: (message: Uint8Array) => Promise<Uint8Array> = (message) => this.identity.signer.sign(message)): Promise<LinkAnswer> {
+  async prove(
+    sign: (message: Uint8Array) => Promise<Uint8Array> = (message) => this.identity.signer.sign(message),
+  ): Promise<LinkAnswer> {
     const signature = await sign(federationClientProofInput(this.#channel('control').transcriptHash));
     return await this.request('control', { type: 'federation_auth', body: { signature } });
   }

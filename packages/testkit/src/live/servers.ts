@@ -87,7 +87,8 @@ export class TestServer {
   async start(changes: Partial<Pick<TestServerOptions, 'versions' | 'clock'>> = {}): Promise<void> {
     const { clock, versions } = { ...this.options, ...changes };
     const config = parseConfig({ folder: this.folder, overrides: this.#settings(versions) });
-    const say = (event: string) => (name: string, about?: unknown) => void this.lines.push({ event: `${event}${name}`, about });
+    const say = (event: string) => (name: string, about?: unknown) =>
+      void this.lines.push({ event: `${event}${name}`, about });
     this.#running = await startServer({
       config,
       log: { info: say(''), warn: say('warn:'), fault: say('fault:') },
@@ -172,7 +173,7 @@ export class TestServers implements AsyncDisposable {
   peersOf(server: TestServer) {
     return this.all.flatMap((other) =>
       other.domains
-        .filter((domain) => other !== server || server.domains.length > 1)
+        .filter(() => other !== server || server.domains.length > 1)
         .map((domain) => ({
           domain,
           endpoints: [`127.0.0.1:${other.federationPort}`],
@@ -201,7 +202,10 @@ export async function trustBetween(from: OrgNode, to: OrgNode, level: TrustLevel
   mustBe(await from.trust.request(b, level, OFFICER));
   await until(`${b} has the request of ${a}`, () => trustState(to, a) === 'awaiting_approval');
   mustBe(await to.trust.approve(a, OFFICER));
-  await until(`${a} and ${b} trust each other`, () => trustState(from, b) === 'in_force' && trustState(to, a) === 'in_force');
+  await until(
+    `${a} and ${b} trust each other`,
+    () => trustState(from, b) === 'in_force' && trustState(to, a) === 'in_force',
+  );
 }
 
 export function trustState(node: OrgNode, peer: Domain): string {

@@ -1,6 +1,8 @@
 import { nodeClock, nodeCrypto, nodeRandom } from '@norc/crypto/node';
 import {
   type Clock,
+  type ConversationId,
+  type DeviceId,
   type Domain,
   type ErrorName,
   errorNameOf,
@@ -53,6 +55,7 @@ export interface SessionOptions {
 }
 
 type Arrived = ReceivedMessage<NorcCMessage>;
+type BodyOf<T extends NorcCMessage['type']> = Extract<NorcCMessage, { readonly type: T }>['body'];
 export type Push = { readonly id: MessageId; readonly message: Arrived };
 export type Reply = Arrived | { readonly type: 'closed'; readonly reason: string };
 
@@ -218,7 +221,10 @@ export class TestSession {
       if (opened.reply !== undefined) this.socket.send(opened.reply);
       return undefined;
     }
-    return { id: opened.messageId, message: mustBe(decodeMessage(NORC_C_MESSAGES, opened.type, opened.body, this.channel.encoding)) };
+    return {
+      id: opened.messageId,
+      message: mustBe(decodeMessage(NORC_C_MESSAGES, opened.type, opened.body, this.channel.encoding)),
+    };
   }
 
   #arrived(id: MessageId, message: Arrived): void {
@@ -262,10 +268,10 @@ export class TestSession {
   }
 
   /** The body of the answer, which must be of this type. */
-  async ask<T extends NorcCMessage['type']>(message: NorcCMessage, expected: T): Promise<Extract<NorcCMessage, { type: T }>['body']> {
+  async ask<T extends NorcCMessage['type']>(message: NorcCMessage, expected: T): Promise<BodyOf<T>> {
     const reply = await this.request(message);
     if (reply.type !== expected) throw new Error(`${message.type} was answered by ${describe(reply)}`);
-    return (reply as Extract<NorcCMessage, { type: T }>).body; // its type was compared just now
+    return reply.body as unknown as BodyOf<T>; // its type was compared just now
   }
 
   /** The code of the error that must answer. */
@@ -294,12 +300,15 @@ export class TestSession {
 /** What a server said instead of its hello. */
 function helloError(text: string): string | undefined {
   const json: unknown = JSON.parse(text);
-  return typeof json === 'object' && json !== null && 'name' in json && typeof json.name === 'string' ? json.name : undefined;
+  return typeof json === 'object' && json !== null && 'name' in json && typeof json.name === 'string'
+    ? json.name
+    : undefined;
 }
 
 export function refusalOf(reply: Reply): ErrorName {
   if (reply.type === 'error') return errorNameOf(reply.body.code) ?? 'internal';
-  if (reply.type === 'message_ack' && reply.body.state === 'refused') return errorNameOf(reply.body.code ?? 0) ?? 'internal';
+  if (reply.type === 'message_ack' && reply.body.state === 'refused')
+    return errorNameOf(reply.body.code ?? 0) ?? 'internal';
   throw new Error(`not refused but answered by ${describe(reply)}`);
 }
 
@@ -308,13 +317,21 @@ function describe(reply: Reply): string {
   return reply.type === 'closed' ? `the end of the session: ${reply.reason}` : reply.type;
 }
 
-export function newId<T extends MessageId>(): T {
+export function newId<T extends MessageId | ConversationId | DeviceId = MessageId>(): T {
   return idFromBytes<T>(nodeRandom.bytes(16));
 }
 
 /** A WebSocket to a server's device port, for an organisation by its name. */
-export function openSocket(port: number, domain: Domain, path = '/norc-c', protocols: readonly string[] = []): WebSocket {
-  return new WebSocket(`ws://127.0.0.1:${port}${path}`, [...protocols], { headers: { host: domain }, perMessageDeflate: false });
+export function openSocket(
+  port: number,
+  domain: Domain,
+  path = '/norc-c',
+  protocols: readonly string[] = [],
+): WebSocket {
+  return new WebSocket(`ws://127.0.0.1:${port}${path}`, [...protocols], {
+    headers: { host: domain },
+    perMessageDeflate: false,
+  });
 }
 
 export type { MessageTypeName };
