@@ -73,6 +73,7 @@ export class NorcClient {
         },
         lost: () => this.#engine.lost(),
         push: (message) => this.#engine.push(message),
+        unproven: (code) => this.#tell({ type: 'warning', warning: 'server_unproven', problem: problemOfError(code) }),
         clock: (offset) => this.#learnClock(offset),
         fault: (fault) => this.#fault(fault),
       },
@@ -108,12 +109,13 @@ export class NorcClient {
     const session = this.#session;
     const onForged = (org: PinnedOrg['org']) =>
       this.#tell({ type: 'warning', warning: 'trust_forged', problem: { cause: 'trust.none', org } });
-    const anchors = new TrustAnchors({ crypto, clock, store, session, own: this.#own, onForged });
+    const deviceClock = this.#options.clock;
+    const anchors = new TrustAnchors({ crypto, clock: deviceClock, store, session, own: this.#own, onForged });
     const verifyCredential = credentialVerifier(crypto, anchors);
     const verifyHub = hubVerifier(crypto, anchors);
-    const mls = createMlsEngine({ provider, clock, verifyCredential, verifyHub });
+    const mls = createMlsEngine({ provider, clock: deviceClock, verifyCredential, verifyHub });
     return {
-      ...{ self: this.self, identity, store, mls, crypto, random, clock, timers, session, anchors },
+      ...{ self: this.self, identity, store, mls, crypto, random, clock, deviceClock, timers, session, anchors },
       policy: { ...DEFAULT_POLICY, ...policy },
       server: () => this.#server,
       emit: (event) => this.#tell(event),
@@ -355,8 +357,14 @@ async function refused<T>(outcome: Promise<Result<T, EngineReject>>): Promise<Re
 function refuse(error: EngineReject | Reject): { readonly ok: false; readonly error: ClientReject } {
   const { code, detail } = error;
   const users = 'users' in error ? error.users : undefined;
-  const problem = { ...problemOfError(code), ...about(error) } as Problem; // a plain cause takes any of its details
+  const problem = problemOf(error);
   return { ok: false, error: { code, detail, problem, ...(users === undefined ? {} : { users }) } };
+}
+
+/** What the own server was not asked, or did not answer, is not about anybody else. */
+function problemOf(error: EngineReject | (Reject & { readonly fate?: string })): Problem {
+  if ('fate' in error && error.fate !== 'refused') return { cause: 'server.unreachable' };
+  return { ...problemOfError(error.code), ...about(error) } as Problem; // a plain cause takes any of its details
 }
 
 function about(error: EngineReject): { readonly user?: UserAddress; readonly org?: string } {

@@ -17,7 +17,7 @@ import { FederationRequests } from './norc-f/federation-requests.ts';
 import { LinksService } from './norc-f/links-service.ts';
 import { TrustService } from './norc-t/trust-service.ts';
 import type { Directory } from './services.ts';
-import type { Store } from './storage/port.ts';
+import { StorageError, type Store } from './storage/port.ts';
 import type { LinkTransport, Resolver } from './transport/port.ts';
 import { every, type Timers } from './transport/timers.ts';
 
@@ -76,7 +76,11 @@ export class OrgNode {
   static async start(options: OrgNodeOptions): Promise<OrgNode> {
     const { identity, store, clock, timers, log } = options;
     const after = (delay: number, run: () => void) => void timers.after(delay, run);
-    const onFault = (error: unknown) => log.fault('background', error);
+    let stopping = false;
+    const onFault = (error: unknown) => {
+      // Work that a stop cuts off finds the store closed; it was acknowledged to nobody and is done again.
+      if (!(stopping && error instanceof StorageError)) log.fault('background', error);
+    };
     const audit = new AuditService({
       ...{ store, clock, after, onFault, crypto: nodeCrypto, org: identity.domain, signer: identity.signer },
       pseudonymKey: await pseudonymKey(store),
@@ -84,6 +88,7 @@ export class OrgNode {
     const world = { ...options, audit, after, onFault };
     const parts = buildServices(world);
     await parts.trust.load();
+    for (const peer of parts.trust.ended()) await parts.delivery.freezeWith(peer); // a crash may have come between
     const stopSweeping = every(timers, SWEEP_MS, () => void parts.delivery.sweep().catch(onFault));
     const stopPolling = every(timers, POLL_MS, () => {
       parts.links.tick();
@@ -94,7 +99,11 @@ export class OrgNode {
       store,
       audit,
       ...parts,
-      stopTimers: () => [stopPolling, stopSweeping].forEach((stop) => void stop()),
+      stopTimers: () => {
+        stopping = true;
+        stopPolling();
+        stopSweeping();
+      },
     });
     await audit.commit(
       [],
@@ -166,6 +175,7 @@ function buildServices(world: World): Pick<OrgNode, 'directory' | 'delivery' | '
   late.trust = new TrustService({
     ...{ store, audit, crypto, clock, random, signer, onFault, policy: world.policy },
     party: { domain, root_key: identity.rootKey, server_certificates: [identity.certificate.document.bytes] },
+    onUnusable: (what, code) => log.warn('trust_unusable', { what, code }),
     proveDomain: (peer, rootKey) => proveDomain(world, peer, rootKey),
     send: (peer, type, document) => void links().sendTrust(peer, type, document).catch(onFault),
     ask: (peer, type, document) => links().askTrust(peer, type, document),

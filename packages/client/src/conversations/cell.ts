@@ -184,12 +184,15 @@ export class Cell {
 
   /** The commit machine's state after a restart: what was stored with the group. */
   #storedCommit(): CommitState<Wish> {
-    const row = this.outgoing.find(isCommitRow);
+    const pending = this.group?.pending;
+    const rows = this.outgoing.filter(isCommitRow);
+    // Wishes may have been queued before the one whose commit was sent.
+    const sent = rows.find(({ sealed }) => isOf(sealed, pending));
+    const row = sent ?? rows[0];
     if (row === undefined) return COMMIT_IDLE;
     const wish = this.wishFor(row);
-    const pending = this.group?.pending;
     const { sealed, attempts: attempt } = row;
-    if (sealed === undefined || pending === undefined || !sameBytes(pending.commit, sealed.bytes)) {
+    if (sent === undefined || sealed === undefined) {
       return { state: 'building', intent: wish, attempt };
     }
     const commitHash = this.#ctx.crypto.blake3(sealed.bytes);
@@ -206,11 +209,15 @@ export class Cell {
   }
 }
 
+function isOf(sealed: OutgoingRow['sealed'], pending: MlsGroup['pending']): boolean {
+  return sealed !== undefined && pending !== undefined && sameBytes(pending.commit, sealed.bytes);
+}
+
 /** What an acknowledgment said of an own message's place. */
 export interface OrderedAck {
   readonly messageId: MessageId;
-  readonly hash?: Uint8Array;
-  readonly storedAt?: Instant;
+  /** Absent: the entry itself will come. */
+  readonly proof: { readonly hash: Uint8Array; readonly storedAt: Instant } | undefined;
 }
 
 /** Another process, or a bug of ours, wrote where only this queue writes. */

@@ -24,6 +24,8 @@ import { type ClaimedPackages, type ClaimFailure, claimPackages } from './packag
 export interface DriverPort {
   /** Runs a step in the conversation's queue, after it is loaded; a failure was dealt with there. */
   readonly run: (step: () => Promise<void>) => void;
+  /** The log goes on elsewhere than this device has read. */
+  readonly behind: () => void;
   /** A commit was decided one way or the other: messages may go on. */
   readonly settled: () => void;
   /** The conversation was refused before it began: nothing of it is left. */
@@ -168,6 +170,9 @@ export class CommitDriver {
         return;
       case 'send':
         batch.after.push(() => this.#submit(effect.messageId));
+        return;
+      case 'read':
+        batch.after.push(this.#port.behind);
         return;
       case 'adopt':
         await this.#adopt(effect.messageId, batch);

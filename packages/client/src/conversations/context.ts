@@ -60,6 +60,10 @@ export type WarningName =
   | 'device_refused'
   /** A trust certificate that does not verify, or that names another root key. */
   | 'trust_forged'
+  /** Whoever answers in the home server's place does not prove to be it. */
+  | 'server_unproven'
+  /** The log has something in this device's name that it did not send. */
+  | 'message_forged'
   | 'clock';
 
 /** What the conversations of one device share. */
@@ -70,8 +74,10 @@ export interface EngineContext {
   readonly mls: MlsEngine;
   readonly crypto: Crypto;
   readonly random: Random;
-  /** This device's clock, corrected by what the server said. */
+  /** This device's clock, corrected by what the server said: for what is shown, and for waiting. */
   readonly clock: Clock;
+  /** As it is: a server that could move it would decide which certificates and keys are valid. */
+  readonly deviceClock: Clock;
   readonly timers: Timers;
   readonly session: Asking;
   readonly anchors: TrustAnchors;

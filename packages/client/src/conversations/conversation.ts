@@ -52,6 +52,7 @@ export class Conversation {
     const run = (step: () => Promise<void>) => this.#enqueue(step);
     this.driver = new CommitDriver(ctx, this.cell, {
       run,
+      behind: () => run(async () => this.#reader.ask()),
       settled: () => run(() => this.#outbox.pump()),
       discarded: () => port.discarded(id),
     });
@@ -74,6 +75,7 @@ export class Conversation {
       },
       acknowledge: (seq) => port.acknowledge(id, seq),
       advanced: () => this.#outbox.pump(),
+      caughtUp: () => this.#caughtUp(),
     });
   }
 
@@ -129,6 +131,11 @@ export class Conversation {
       else this.#reader.ask();
       await this.#outbox.pump();
     });
+  }
+
+  async #caughtUp(): Promise<void> {
+    await this.driver.caughtUp();
+    await this.#outbox.caughtUp();
   }
 
   sessionLost(): void {

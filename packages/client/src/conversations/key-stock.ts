@@ -94,6 +94,6 @@ export class KeyStock {
   }
 
   #now(): Instant {
-    return this.#ctx.clock.now();
+    return this.#ctx.deviceClock.now();
   }
 }

@@ -18,6 +18,8 @@ export interface ReaderPort {
   readonly acknowledge: (seq: number) => void;
   /** Something was taken in: what waits for an epoch may go on. */
   readonly advanced: () => Promise<void>;
+  /** The log is read to its end, as far as the server knows it. */
+  readonly caughtUp: () => Promise<void>;
 }
 
 /** Hashes that are kept to compare repeated entries with. */
@@ -73,7 +75,7 @@ export class LogReader {
     this.#ctx.session.ask('log_request', request, (answer) => {
       this.#asking = false;
       if (answer.ok) this.#port.run(() => this.#answered(answer.value));
-      else if (answer.error.fate === 'refused') this.#port.run(() => this.#port.driver.caughtUp());
+      else if (answer.error.fate === 'refused') this.#port.run(() => this.#port.caughtUp());
     });
   }
 
@@ -83,7 +85,7 @@ export class LogReader {
     const { seq } = this.#cell.place;
     if (seq >= body.head_seq || this.#cell.row === undefined) {
       this.#fruitless = 0;
-      await this.#port.driver.caughtUp();
+      await this.#port.caughtUp();
     } else if (seq > before) this.ask();
     else this.#askLater();
   }
@@ -233,13 +235,17 @@ export class LogReader {
 
   // ---- own messages, from their acknowledgments ----
 
-  /** `false` when an acknowledgment does not say enough, or not what was sent: then the entry itself is asked for. */
+  /**
+   * `false` when an acknowledgment does not fit what was sent last: sealed twice for two
+   * epochs, the hub may have taken the first. Then the entry itself is asked for, whose
+   * hash has to fit in any case.
+   */
   async #drain(batch: Batch): Promise<boolean> {
     for (;;) {
       const place = batch.place ?? this.#cell.place;
       this.#dropPassed(place.seq);
       const ack = this.#cell.ordered.get(place.seq + 1);
-      if (ack === undefined) return true;
+      if (ack?.proof === undefined) return true;
       const entry = this.#entryOf(ack, { conversation: this.#cell.id, ...place });
       this.#cell.ordered.delete(place.seq + 1);
       if (!entry.ok) return false;
@@ -253,16 +259,16 @@ export class LogReader {
   }
 
   /** The device has everything that the entry is made of; the hash proves that nothing else was ordered in its name. */
-  #entryOf({ messageId, hash, storedAt }: OrderedAck, head: LogHead): Result<LogEntry> {
+  #entryOf({ messageId, proof }: OrderedAck, head: LogHead): Result<LogEntry> {
     const { row, outgoing } = this.#cell;
     const sealed = outgoing.find(({ id }) => id === messageId)?.sealed;
-    if (sealed === undefined || hash === undefined || storedAt === undefined || row === undefined) {
+    if (sealed === undefined || proof === undefined || row === undefined) {
       return reject('log_gap', 'acknowledgment');
     }
     const { user: senderUser, deviceId: sender } = this.#ctx.self;
     const welcome = new Uint8Array(0);
     const entry: LogEntry = {
-      ...{ seq: head.seq + 1, kind: 'application', messageId, sender, senderUser, hash, storedAt },
+      ...{ seq: head.seq + 1, kind: 'application', messageId, sender, senderUser, ...proof },
       ...{ epoch: sealed.epoch, label: row.label, body: sealed.bytes },
       ...{ welcome, welcomeHash: this.#ctx.crypto.blake3(welcome) },
     };

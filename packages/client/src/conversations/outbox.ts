@@ -1,7 +1,6 @@
 import {
   type ErrorName,
   errorNameOf,
-  type Instant,
   instant,
   LEVELS,
   type MessageId,
@@ -18,7 +17,7 @@ import type { MessageKey, MessageRow, OutgoingRow } from '../store/rows.ts';
 import { type Problem, problemOfError } from '../timeline/causes.ts';
 import { messageWrite } from '../timeline/take-in.ts';
 import { Batch } from './batch.ts';
-import type { Cell } from './cell.ts';
+import type { Cell, OrderedAck } from './cell.ts';
 import type { EngineContext } from './context.ts';
 import { dispositionOf } from './dispositions.ts';
 import { detailsIn } from './take-message.ts';
@@ -208,7 +207,7 @@ export class Outbox {
   acknowledged({ message_id: id, state, seq, hash, stored_at: storedAt, code }: NorcCBody<'message_ack'>): void {
     if (state === 'refused') this.#port.run(() => this.#refusedLater(id, errorNameOf(code ?? 0) ?? 'internal'));
     else if (state === 'queued') this.#port.run(() => this.#queued(id));
-    else if (seq !== undefined) this.#port.run(() => this.#ordered(id, seq, hash, storedAt));
+    else if (seq !== undefined) this.#port.run(() => this.#ordered(id, seq, proofOf(hash, storedAt)));
   }
 
   async #queued(messageId: MessageId): Promise<void> {
@@ -220,19 +219,18 @@ export class Outbox {
     await this.pump();
   }
 
-  async #ordered(
-    messageId: MessageId,
-    seq: number,
-    hash: Uint8Array | undefined,
-    at: number | undefined,
-  ): Promise<void> {
+  /** With its entry's hash it stands for the entry; without, the entry is on its way like anybody's [C-8]. */
+  async #ordered(messageId: MessageId, seq: number, proof: OrderedAck['proof']): Promise<void> {
     this.#waits = 0;
-    if (seq > this.#cell.place.seq) {
-      const storedAt: { readonly storedAt?: Instant } = at === undefined ? {} : { storedAt: instant(at) };
-      this.#cell.ordered.set(seq, { messageId, ...(hash === undefined ? {} : { hash }), ...storedAt });
+    if (seq > this.#cell.place.seq && this.#isWaiting(messageId)) {
+      this.#cell.ordered.set(seq, { messageId, proof });
       this.#port.ordered();
     }
     await this.pump();
+  }
+
+  #isWaiting(messageId: MessageId): boolean {
+    return this.#cell.outgoing.some(({ id, intent }) => id === messageId && intent.type === 'message');
   }
 
   async #refusedLater(id: MessageId, code: ErrorName): Promise<void> {
@@ -278,12 +276,30 @@ export class Outbox {
     batch.writes.push({ op: 'outgoing.delete', id: messageId });
   }
 
+  /**
+   * The log is read to its end. An epoch that the hub refused and that is still the
+   * last one was refused to something older that lay in a queue: it is tried again.
+   */
+  async caughtUp(): Promise<void> {
+    const { cell, ctx } = { cell: this.#cell, ctx: this.#ctx };
+    if (cell.group !== undefined && cell.group.epoch <= cell.closedEpoch) {
+      cell.closedEpoch = -1;
+      cell.heldUntil = instant(ctx.clock.now() + retryDelayMilliseconds(this.#waits, ctx.random));
+      this.#waits += 1;
+    }
+    await this.pump();
+  }
+
   /** This device is no member any more. */
   removed(batch: Batch): void {
     for (const row of this.#cell.outgoing) {
       if (row.intent.type === 'message') this.#fail(row.id, { cause: 'conversation.left' }, batch);
     }
   }
+}
+
+function proofOf(hash: Uint8Array | undefined, storedAt: number | undefined): OrderedAck['proof'] {
+  return hash === undefined || storedAt === undefined ? undefined : { hash, storedAt: instant(storedAt) };
 }
 
 /** Whether the sender's own timeline shows it before it has its place. */

@@ -90,9 +90,11 @@ async function join(
   const joined = await ctx.mls.join({ welcome: entry.welcome, secret: own.privatePackage, identity: ctx.identity });
   if (!joined.ok && mayOpenLater(joined.error.code)) return 'blocked';
   if (!joined.ok || !fits(cell, entry, around.hub, joined.value)) return refuseJoin(ctx, cell, entry, batch);
+  // A Welcome of a former epoch, told again, would bring a removed device back into what it was removed from.
+  if (cell.group !== undefined && joined.value.epoch <= cell.group.epoch) return refuseJoin(ctx, cell, entry, batch);
   cell.group = joined.value;
   batch.groupChanged('whole');
-  batch.writes.push({ op: 'keyPackage.use', ref: own.ref, usedAt: ctx.clock.now() });
+  batch.writes.push({ op: 'keyPackage.use', ref: own.ref, usedAt: ctx.deviceClock.now() });
   batch.after.push(around.hooks.joined);
   const isSelf = ({ identity }: Member) => identity.deviceId === ctx.self.deviceId;
   const before = joined.value.members.filter((member) => !isSelf(member));
@@ -131,7 +133,7 @@ function refuseJoin(ctx: EngineContext, cell: Cell, entry: LogEntry, batch: Batc
   return unreadable(cell, entry, batch);
 }
 
-/** A member that its organisation did not certify, or a commit that does not verify: refused loudly [C-31]. */
+/** A member that its organisation did not certify, or a commit that does not verify: refused loudly [DEV-6]. */
 function refuse(ctx: EngineContext, cell: Cell, entry: LogEntry, batch: Batch): Taken {
   warn(ctx, cell, entry);
   const details = detailsIn(cell, batch);

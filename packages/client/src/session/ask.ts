@@ -1,7 +1,7 @@
 import type { MessageId, Reject, Result } from '@norc/protocol/base';
 import type { NorcCBody, NorcCMessage } from '@norc/protocol/norc-c';
 
-/** What answers each request (spec/norc-c section 3). */
+/** What answers each request (spec/norc-c section 1). */
 export interface ReplyTypes {
   readonly message_send: 'message_ack';
   readonly conversation_create: 'message_ack';

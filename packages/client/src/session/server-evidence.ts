@@ -27,7 +27,7 @@ export function pinnedServer(crypto: Crypto, pinned: PinnedOrg): VerifyServer {
 
 /**
  * For a device that is not: the enrolment code carries the fingerprint of the root
- * key, the server's hello the key itself (`organisation`, spec/norc-c section 2).
+ * key, the server's hello the key itself [DEV-1].
  * Errors: certificate_invalid for another organisation or root key, and as for an enrolled device.
  */
 export function fingerprintedServer(crypto: Crypto, org: Domain, rootFingerprint: Uint8Array): VerifyServer {
@@ -63,7 +63,7 @@ function checkCertificate(crypto: Crypto, json: JsonObject, pinned: PinnedOrg, n
 
 /**
  * TLS is genuine when an authority says so, or when the organisation's own server
- * certificate names the key [C-4]. A person in the middle has neither.
+ * certificate names the key [DEV-2]. A person in the middle has neither.
  */
 export function tlsIsGenuine(crypto: Crypto, peer: TransportPeer, certificate: VerifiedServerCertificate): boolean {
   const { tls } = peer;

@@ -1,4 +1,4 @@
-import { errorNameOf, type Instant, type MessageId } from '@norc/protocol/base';
+import { type ErrorName, errorNameOf, type Instant, type MessageId } from '@norc/protocol/base';
 import type { PinnedOrg } from '@norc/protocol/crypto';
 import type { VersionList } from '@norc/protocol/handshake';
 import {
@@ -45,6 +45,8 @@ export interface SessionListener {
   /** The ready connection is gone; every open request was answered `lost` before this. */
   lost(): void;
   push(message: ReceivedMessage<NorcCMessage>): void;
+  /** Whoever answered did not prove to be the server; told once for each connection that comes about or reason. */
+  unproven(code: ErrorName): void;
   /** What is known of the server's clock has become better. */
   clock(offset: ClockOffset): void;
   /** A dependency or this program failed. */
@@ -55,6 +57,8 @@ type ConnectionState = Connecting | Online | Waiting | Stopped | { readonly stat
 
 /** How often a quiet connection is looked after. */
 export const HEARTBEAT_MS = 30_000;
+
+const TOLD_KEPT = 256;
 
 /** The connection to the home server: made, kept, made again. At most one link at a time. */
 export class ServerSession implements Asking {
@@ -70,6 +74,10 @@ export class ServerSession implements Asking {
   #status: SessionStatus = { state: 'offline' };
   #offset: ClockOffset | undefined;
   #heard = true;
+  /** Of the last warning since the server was there. */
+  #warned: ErrorName | undefined;
+  /** Ids of what has no answer: an error about it ends nothing. */
+  readonly #told = new Set<MessageId>();
 
   constructor(options: SessionOptions, listener: SessionListener) {
     this.#options = options;
@@ -117,7 +125,12 @@ export class ServerSession implements Asking {
   }
 
   tell(message: NorcCMessage): void {
-    if (this.isReady) this.#link?.send(newMessageId(this.#options.random), message);
+    if (!this.isReady) return;
+    const id = newMessageId(this.#options.random);
+    this.#told.add(id);
+    const [oldest] = this.#told;
+    if (this.#told.size > TOLD_KEPT && oldest !== undefined) this.#told.delete(oldest);
+    this.#link?.send(id, message);
   }
 
   // ---- connecting ----
@@ -125,12 +138,11 @@ export class ServerSession implements Asking {
   #dial(connection: Connecting): void {
     this.#show({ state: 'connecting', failures: connection.failures });
     const { store, pinned } = this.#options;
-    store.read.serverVersion(pinned.org).then(
-      (seen) => {
+    store.read.serverVersion(pinned.org)
+      .then((seen) => {
         if (this.#connection === connection) this.#connect(seen?.major);
-      },
-      (fault: unknown) => this.#broken(fault),
-    );
+      })
+      .catch((fault: unknown) => this.#broken(fault));
   }
 
   #connect(newestMajorSeen: number | undefined): void {
@@ -171,6 +183,7 @@ export class ServerSession implements Asking {
     this.#connection = connected(this.#connection, this.#now());
     this.#asks = new AskQueue(random, ({ id, message }) => this.#link?.send(id, message) ?? 'closed');
     this.#heard = true;
+    this.#warned = undefined;
     this.#beat();
     this.#show({ state: 'ready', facts: sessionFacts(this.#facts) });
     this.#learn(ready.offset);
@@ -178,7 +191,7 @@ export class ServerSession implements Asking {
     this.#listener.ready(ready, this.#facts.server);
   }
 
-  #ended({ code }: LinkEnd): void {
+  #ended({ code, unproven }: LinkEnd): void {
     const asks = this.#asks;
     this.#link = undefined;
     this.#asks = undefined;
@@ -189,9 +202,18 @@ export class ServerSession implements Asking {
     if (asks !== undefined) this.#listener.lost();
     const connection = this.#connection;
     if (connection.state !== 'connecting' && connection.state !== 'online') return;
-    this.#connection = disconnected(connection, this.#now(), this.#options.random, code);
+    // What anybody on the way can bring about may only make us try again, and be told.
+    const verdict = unproven ? undefined : code;
+    if (unproven && code !== undefined) this.#warn(code);
+    this.#connection = disconnected(connection, this.#now(), this.#options.random, verdict);
     if (this.#connection.state === 'stopped') this.#show({ state: 'stopped', code: this.#connection.code });
     else this.#wait(this.#connection, code);
+  }
+
+  #warn(code: ErrorName): void {
+    if (this.#warned === code) return;
+    this.#warned = code;
+    this.#listener.unproven(code);
   }
 
   #wait(waiting: Waiting, code: LinkEnd['code']): void {
@@ -219,8 +241,8 @@ export class ServerSession implements Asking {
     const sorted = this.#asks?.arrived(id, message, this.#now());
     this.#watchDeadline();
     if (sorted === 'unexpected') this.#link?.end('unexpected_message');
-    if (sorted !== 'push' || message.type === 'pong') return;
-    // Not the answer to anything: the server's last words.
+    if (sorted !== 'push' || message.type === 'pong' || this.#told.delete(id)) return;
+    // Not about anything that we said: the server's last words.
     if (message.type === 'error') this.#link?.end(errorNameOf(message.body.code) ?? 'internal');
     else this.#listener.push(message);
   }

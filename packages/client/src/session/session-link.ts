@@ -92,6 +92,8 @@ export interface LinkListener {
 export interface LinkEnd {
   readonly cause: TransportEnd['cause'] | 'protocol';
   readonly code?: ErrorName;
+  /** Before the server had proven who it is: anybody on the way can bring it about. */
+  readonly unproven?: true;
 }
 
 type LinkState =
@@ -199,7 +201,10 @@ export class SessionLink implements TransportHandler {
       now,
     });
     if (!outcome.ok) {
-      this.end(outcome.error.code);
+      const { code } = outcome.error;
+      // The one refusal that is about what the server has signed.
+      if (code === 'downgrade_refused' && !outcome.error.unsigned) this.end(code);
+      else this.#end({ cause: 'protocol', code, unproven: true });
       return;
     }
     const { version, suite, compatibilityMode, transcriptHash, responder: server, newestMajorSeen } = outcome.value;
@@ -209,7 +214,7 @@ export class SessionLink implements TransportHandler {
     this.#state = { waitsFor: 'frames', facts, channel, session: startClientSession(start) };
     // Nothing that says who we are has left yet; now it is known to whom it would go.
     if (tlsIsGenuine(crypto, peer, server.certificate)) this.#holdUntil(this.#listener.handshaken(facts));
-    else this.end('certificate_invalid');
+    else this.#end({ cause: 'protocol', code: 'certificate_invalid', unproven: true });
   }
 
   // ---- frames ----

@@ -18,7 +18,7 @@ export interface TransportHandler {
   closed(end: TransportEnd): void;
 }
 
-/** What the transport knows about who answered. It decides nothing: the session does (spec/norc-c section 1). */
+/** What the transport knows about who answered. It decides nothing: the session does (spec/device section 1). */
 export interface TransportPeer {
   /** Absent for plain WebSocket. */
   readonly tls?: {

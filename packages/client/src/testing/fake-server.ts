@@ -360,7 +360,7 @@ export class FakeSession implements ServerSocketHandler {
   #reply(device: Sender, request: MessageId, message: ReceivedMessage<NorcCMessage>, answer: NorcCMessage): void {
     const told = this.#server.mischief.answer?.(message, answer, device) ?? answer;
     if (told === 'silence') return;
-    if (told.type === 'message_ack' && told.body.state === 'sent') this.#own.add(told.body.message_id);
+    if (told.type === 'message_ack' && told.body.hash !== undefined) this.#own.add(told.body.message_id);
     this.#send(told, request);
   }
 

@@ -5,6 +5,7 @@ import {
   fromBase64Url,
   type Instant,
   instant,
+  isRetryable,
   ok,
   type Result,
   reject,
@@ -77,8 +78,8 @@ export class TrustAnchors {
     const valid = known !== undefined && now < known.notAfter;
     if (valid && now - known.checkedAt < FRESH_MS) return ok(known);
     const asked = await this.#askOnce(org, known);
-    if (asked.ok || asked.error.code !== 'no_route') return asked;
-    return valid ? ok(known) : asked;
+    // The server's trouble is no verdict about anybody.
+    return valid && !asked.ok && isRetryable(asked.error.code) ? ok(known) : asked;
   }
 
   /** One question at a time for each organisation: a group of five hundred must not ask five hundred times. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Instant, instant, LIMITS, type MessageId, utf8 } from '@norc/protocol/base';
+import { type ErrorName, type Instant, instant, LIMITS, type MessageId, type Random, utf8 } from '@norc/protocol/base';
 import { seededRandom, testId } from '@norc/testkit';
 import fc from 'fast-check';
 import { COMMIT_IDLE, type CommitEvent, type CommitState, commitWakeAt, stepCommit } from './index.ts';
@@ -46,22 +46,44 @@ test('a commit of an epoch before is none of its business', () => {
   assert.equal(step(pending, orderedCommit('theirs', 3)).state, pending);
 });
 
-test('[C-41] a refusal that is meant ends it, a race starts it anew, a server’s failure changes nothing', () => {
-  const refusal = (code: 'forbidden' | 'epoch_conflict' | 'rate_limited' | 'internal') =>
+test('[C-41] a refusal for good ends it; one that may pass erases nothing, since the commit may be in the log', () => {
+  const refusal = (code: ErrorName) =>
     step(pending, { kind: 'refused', messageId: id('ours'), code }, 10);
   const given = refusal('forbidden');
   assert.deepEqual(given.effects.at(-1), { do: 'failed', intent: 'add ben', code: 'forbidden' });
   assert.deepEqual([given.state, verbs(given)], [COMMIT_IDLE, ['abort', 'failed']]);
-  const race = refusal('epoch_conflict').state;
-  assert.ok(race.state === 'lost' && race.passEpoch === 4);
-  const later = refusal('rate_limited').state;
-  assert.ok(later.state === 'lost' && later.passEpoch === undefined);
-  const unsure = refusal('internal');
-  assert.ok(unsure.state.state === 'pending');
-  assert.deepEqual(verbs(unsure), []);
-  assert.deepEqual(verbs(step(unsure.state, { kind: 'tick', epoch: 4 }, unsure.state.resendAt)), ['send']);
+  for (const code of ['rate_limited', 'queue_full', 'no_route', 'storage_full', 'internal', 'trust_stale'] as const) {
+    const unsure = refusal(code);
+    assert.ok(unsure.state.state === 'pending', code);
+    assert.deepEqual(verbs(unsure), []);
+    assert.deepEqual(verbs(step(unsure.state, { kind: 'tick', epoch: 4 }, unsure.state.resendAt)), ['send']);
+    assert.deepEqual(verbs(step(unsure.state, orderedCommit('ours', 4))), ['adopt', 'done'], 'it was ordered all the same');
+  }
   const other = step(pending, { kind: 'refused', messageId: id('another'), code: 'forbidden' });
   assert.equal(other.state, pending, 'of a former attempt');
+});
+
+test('[C-41] told of another commit, a device believes the log and not the refusal', () => {
+  for (const code of ['epoch_conflict', 'epoch_stale'] as const) {
+    const race = step(pending, { kind: 'refused', messageId: id('ours'), code }, 10);
+    assert.ok(race.state.state === 'pending');
+    assert.deepEqual(verbs(race), ['read']);
+    assert.deepEqual(verbs(step(race.state, { kind: 'caught_up', epoch: 4 }, 10)), [], 'nothing new: no hurry');
+    assert.deepEqual(verbs(step(race.state, { kind: 'caught_up', epoch: 4 }, race.state.resendAt)), ['send']);
+    assert.deepEqual(verbs(step(race.state, orderedCommit('ours', 4))), ['adopt', 'done'], 'the server lied');
+    assert.deepEqual(verbs(step(race.state, orderedCommit('theirs', 4))), ['abort']);
+  }
+});
+
+test('[C-41] waits grow while a commit is refused for now', () => {
+  const longest: Random = { bytes: (length) => new Uint8Array(length).fill(255) };
+  let state = pending;
+  let waited = 0;
+  for (let i = 0; i < 4; i += 1) {
+    state = stepCommit(state, { kind: 'refused', messageId: id('ours'), code: 'queue_full' }, instant(0), longest).state;
+    assert.ok(state.state === 'pending' && state.resendAt > waited);
+    waited = state.resendAt;
+  }
 });
 
 test('it is given up after a bounded number of lost races', () => {
@@ -129,7 +151,7 @@ class Device {
     for (const effect of effects) {
       if (effect.do === 'adopt') this.#apply(this.#names.get(effect.messageId) ?? '?');
       else if (effect.do === 'done' || effect.do === 'failed') this.ended += 1;
-      else if (effect.do !== 'abort') this.todo.push(effect.do);
+      else if (effect.do === 'build' || effect.do === 'send') this.todo.push(effect.do);
     }
   }
 

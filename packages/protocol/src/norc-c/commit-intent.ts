@@ -48,16 +48,18 @@ export interface CommitPending<I> {
   readonly commitHash: Uint8Array;
   /** Unless something is heard by then, the same bytes are sent again. */
   readonly resendAt: Instant;
+  /** In a row, of this very commit, that may pass: each makes the wait longer. Absent before the first. */
+  readonly refusals?: number;
 }
 
-/** Lost, or refused for now: waits until `retryAt`, and until the log has passed `epoch`. */
+/** Lost: waits until `retryAt`, and until the log has passed `passEpoch`. */
 export interface CommitLost<I> {
   readonly state: 'lost';
   readonly intent: I;
   readonly attempt: number;
   readonly retryAt: Instant;
-  /** The next commit is built for a later epoch than this one; absent when the same epoch will do. */
-  readonly passEpoch?: number;
+  /** The next commit is built for a later epoch than this one. */
+  readonly passEpoch: number;
 }
 
 export const COMMIT_IDLE: CommitIdle = { state: 'idle' };
@@ -83,7 +85,7 @@ export type CommitEvent<I> =
     }
   /** This device was removed. */
   | { readonly kind: 'removed' }
-  /** The server says that this commit will not be ordered. */
+  /** The server says that it does not order this commit, now or ever. */
   | { readonly kind: 'refused'; readonly messageId: MessageId; readonly code: ErrorName }
   /** Started, or connected again, and the log is read to its end: `epoch` is the group's. */
   | { readonly kind: 'caught_up'; readonly epoch: number }
@@ -95,6 +97,8 @@ export type CommitEffect<I> =
   | { readonly do: 'build'; readonly intent: I }
   /** The same stored bytes each time. */
   | { readonly do: 'send'; readonly messageId: MessageId }
+  /** The log is said to have gone on: it is asked for. */
+  | { readonly do: 'read' }
   /** The pending state becomes the group's. */
   | { readonly do: 'adopt'; readonly messageId: MessageId }
   /** The pending state is erased; the group can then apply the winner. */
@@ -170,13 +174,13 @@ function ordered<I>(state: CommitPending<I>, event: Ordered, now: Instant, rando
   if (event.messageId === messageId && sameBytes(event.commitHash, state.commitHash)) {
     return next(COMMIT_IDLE, { do: 'adopt', messageId }, { do: 'done' });
   }
-  return lost(state, 'epoch_conflict', now, random, state.epoch);
+  return lost(state, now, random);
 }
 
 /**
- * [C-41] What was refused for good is given up, what may pass later is built anew.
- * A server that failed on the way has not said that the commit will not be ordered:
- * giving it up could leave us unable to follow our own commit.
+ * [C-41] What was refused for good is given up. A refusal that may pass does not say that
+ * the commit is in no log: one whose answer was lost may have been ordered, and whoever
+ * erased its state could never follow it. Only the log shows that another one has won.
  */
 function refused<I>(
   state: CommitState<I>,
@@ -185,33 +189,32 @@ function refused<I>(
   random: Random,
 ): CommitStep<I> {
   if (state.state !== 'pending' || state.messageId !== messageId) return next(state);
-  if (!isMeant(code)) return next({ ...state, resendAt: nextRetry(now, state.attempt, random) });
-  if (isRetryable(code)) return lost(state, code, now, random, isRace(code) ? state.epoch : undefined);
-  return next(COMMIT_IDLE, { do: 'abort', messageId }, { do: 'failed', intent: state.intent, code });
+  if (!isRetryable(code)) {
+    return next(COMMIT_IDLE, { do: 'abort', messageId }, { do: 'failed', intent: state.intent, code });
+  }
+  const refusals = state.refusals ?? 0;
+  const waiting = { ...state, refusals: refusals + 1, resendAt: nextRetry(now, refusals, random) };
+  return isRace(code) ? next(waiting, { do: 'read' }) : next(waiting);
 }
 
-function isMeant(code: ErrorName): boolean {
-  return code !== 'internal' && code !== 'shutting_down';
-}
-
-/** Another commit ended the epoch: the next one is for a later epoch. */
+/** Said of another commit that ended the epoch: the log has it, or soon. */
 function isRace(code: ErrorName): boolean {
   return code === 'epoch_conflict' || code === 'epoch_stale';
 }
 
 function lost<I>(
   state: CommitPending<I>,
-  code: ErrorName,
   now: Instant,
   random: Random,
-  passEpoch: number | undefined,
 ): CommitStep<I> {
-  const { intent, messageId } = state;
+  const { intent, messageId, epoch: passEpoch } = state;
   const attempt = state.attempt + 1;
   const abort = { do: 'abort', messageId } as const;
-  if (attempt >= LIMITS.commitAttemptsMax) return next(COMMIT_IDLE, abort, { do: 'failed', intent, code });
-  const waiting = { state: 'lost', intent, attempt, retryAt: nextRetry(now, state.attempt, random) } as const;
-  return next(passEpoch === undefined ? waiting : { ...waiting, passEpoch }, abort);
+  if (attempt >= LIMITS.commitAttemptsMax) {
+    return next(COMMIT_IDLE, abort, { do: 'failed', intent, code: 'epoch_conflict' });
+  }
+  const retryAt = nextRetry(now, state.attempt, random);
+  return next({ state: 'lost', intent, attempt, retryAt, passEpoch }, abort);
 }
 
 function ticked<I>(state: CommitState<I>, epoch: number, now: Instant): CommitStep<I> {
@@ -221,8 +224,7 @@ function ticked<I>(state: CommitState<I>, epoch: number, now: Instant): CommitSt
 }
 
 function rebuild<I>(state: CommitLost<I>, epoch: number, now: Instant): CommitStep<I> {
-  const early = now < state.retryAt || (state.passEpoch !== undefined && epoch <= state.passEpoch);
-  if (early) return next(state);
+  if (now < state.retryAt || epoch <= state.passEpoch) return next(state);
   const { intent, attempt } = state;
   return next({ state: 'building', intent, attempt }, { do: 'build', intent });
 }
@@ -233,7 +235,9 @@ function resumed<I>(state: CommitState<I>, epoch: number, now: Instant, random: 
   if (state.state === 'lost') return rebuild(state, epoch, now);
   if (state.state !== 'pending') return next(state);
   // Built for an epoch that had ended already, and the refusal that said so was lost.
-  if (epoch > state.epoch) return lost(state, 'epoch_conflict', now, random, state.epoch);
+  if (epoch > state.epoch) return lost(state, now, random);
+  // It was refused for now: reading the log in vain is no reason to ask sooner.
+  if (state.refusals !== undefined && now < state.resendAt) return next(state);
   return next({ ...state, resendAt: resendAfter(now) }, { do: 'send', messageId: state.messageId });
 }
 

@@ -15,7 +15,7 @@ import type { AuditRow, Store, StoreWrite } from '../storage/port.ts';
 const ATTEMPTS_MAX = 16;
 /** Notes of one kind about one subject within this time become one entry with a count. */
 const NOTE_WINDOW_MS = 10_000;
-const NOTES_MAX = 1_000;
+const NOTES_PER_TYPE_MAX = 100;
 const PERSON_KINDS: readonly AuditPartyKind[] = ['officer', 'user', 'device', 'conversation', 'source'];
 
 export interface AuditDependencies {
@@ -105,23 +105,51 @@ export class AuditService implements Audit {
 
   note(event: AuditEvent): void {
     const key = [event.type, event.actor, event.subject, event.outcome, JSON.stringify(event.detail ?? {})].join(' ');
-    const known = this.#notes.get(key);
-    if (known !== undefined) known.count += 1;
-    else if (this.#notes.size < NOTES_MAX) this.#notes.set(key, { event, since: this.#d.clock.now(), count: 1 });
+    this.#count(key, event, 1, this.#d.clock.now());
     if (this.#noting) return;
     this.#noting = true;
     this.#d.after(NOTE_WINDOW_MS, () => void this.flush().catch(this.#d.onFault));
   }
 
+  /** A flood of one type fills its own share only; what is over it becomes one entry that says how many. */
+  #count(key: string, event: AuditEvent, count: number, since: Instant): void {
+    const known = this.#notes.get(key);
+    if (known !== undefined) {
+      known.count += count;
+      return;
+    }
+    const ofType = [...this.#notes.values()].filter((note) => note.event.type === event.type).length;
+    if (ofType < NOTES_PER_TYPE_MAX) this.#notes.set(key, { event, since, count });
+    else {
+      const subject = `org:${this.#d.org}`;
+      const many: AuditEvent = {
+        type: event.type,
+        actor: 'system:server',
+        subject,
+        outcome: event.outcome,
+        detail: { others: true },
+      };
+      const overflow = `${event.type} ${event.outcome}`;
+      const note = this.#notes.get(overflow);
+      if (note === undefined) this.#notes.set(overflow, { event: many, since, count });
+      else note.count += count;
+    }
+  }
+
   /** Writes the notes that wait. A flood of one kind is one entry, so the log cannot be flooded. */
   async flush(): Promise<void> {
     this.#noting = false;
-    const notes = [...this.#notes.values()];
+    const notes = [...this.#notes];
     this.#notes.clear();
     if (notes.length === 0) return;
-    const events = notes.map(({ event, count, since }) =>
+    const events = notes.map(([, { event, count, since }]) =>
       count === 1 ? event : { ...event, detail: { ...event.detail, count, since } },
     );
-    await this.commit([], events);
+    try {
+      await this.commit([], events);
+    } catch (error) {
+      for (const [key, { event, count, since }] of notes) this.#count(key, event, count, since); // kept for the next time
+      throw error;
+    }
   }
 }

@@ -1,12 +1,6 @@
 import { type ConversationId, type DeviceId, type Domain, domainOf, InvariantError } from '@norc/protocol/base';
 import { type ConversationState, type GroupChange, type LinkedEntry, restoreConversation } from '@norc/protocol/norc-f';
-import {
-  type LogAppend,
-  type MemberRow,
-  StorageError,
-  type Store,
-  type StoreWrite,
-} from '../storage/port.ts';
+import { type LogAppend, type MemberRow, StorageError, type Store, type StoreWrite } from '../storage/port.ts';
 import type { PublicGroup, PublicGroups } from './public-group.ts';
 import { RecentEntries } from './recent-entries.ts';
 
@@ -118,7 +112,7 @@ export class ConversationLog {
   /** Appends what was decided on exactly the current state. Rejects with StorageError when the disk failed. */
   append(planned: PlannedAppend): Promise<AppendOutcome> {
     this.#flush();
-    const writes = [logAppend(this.#state, planned), ...(planned.alongside ?? [])];
+    const writes = [logAppend(this.#state, planned), ...thaw(this.#state, planned), ...(planned.alongside ?? [])];
     this.#state = planned.state;
     if (planned.group !== undefined) this.#group = planned.group;
     return this.#commit(writes, planned.entries, this.#generation);
@@ -140,7 +134,13 @@ export class ConversationLog {
   #beginBatch(): Batch {
     const entries: LinkedEntry[] = [];
     const write = logAppend(this.#state, { entries, state: this.#state });
-    const batch = { write, entries, generation: this.#generation, fate: Promise.withResolvers<AppendOutcome>(), bytes: 0 };
+    const batch = {
+      write,
+      entries,
+      generation: this.#generation,
+      fate: Promise.withResolvers<AppendOutcome>(),
+      bytes: 0,
+    };
     this.#batch = batch;
     queueMicrotask(() => {
       if (this.#batch === batch) this.#flush();
@@ -214,6 +214,12 @@ export class ConversationLog {
 function hasRoom({ entries, bytes }: Batch, entry: LinkedEntry): boolean {
   const fits = entries.length < BATCH_ENTRIES_MAX && bytes + entry.body.length <= BATCH_BYTES_MAX;
   return fits && entries.every((one) => one.messageId !== entry.messageId);
+}
+
+/** A commit that removed what the conversation was frozen for thaws it, in the same transaction. */
+function thaw(before: ConversationState, { state }: PlannedAppend): readonly StoreWrite[] {
+  if (!before.frozen || state.frozen) return [];
+  return [{ op: 'conversation.freeze', conversationId: state.conversation, frozen: false }];
 }
 
 function logAppend(before: ConversationState, planned: PlannedAppend): LogAppend {

@@ -12,6 +12,7 @@ import {
 } from '@norc/protocol/base';
 import type { Crypto } from '@norc/protocol/crypto';
 import {
+  type CheckedRoute,
   checkRoute,
   freeze,
   type GroupChange,
@@ -33,8 +34,8 @@ import type {
   LocalMessage,
   LocalSubmission,
   Membership,
-  SendListener,
   OrderedPlace,
+  SendListener,
   SubmitOutcome,
 } from '../services.ts';
 import type { OutboxRow, Store } from '../storage/port.ts';
@@ -257,7 +258,7 @@ export class DeliveryService implements Delivery {
     const { conversation, message_id } = item;
     const answer = (outcome: Result<{ readonly seq: number; readonly duplicate: boolean }>) =>
       submitAnswer(conversation, message_id, outcome);
-    const route = checkRoute(item.route, peer, this.#d.self);
+    const route = directRoute(item.route, peer, this.#d.self);
     if (!route.ok) return answer(route);
     const log = await this.#logs.get(conversation);
     if (log === undefined || log.state.hub !== this.#d.self) return answer(reject('forbidden', 'conversation'));
@@ -299,7 +300,7 @@ export class DeliveryService implements Delivery {
   // ---- other servers: as a follower ----
 
   async acceptRelay(peer: Domain, relay: NorcFBody<'message_relay'>): Promise<Result<{ readonly seq: number }>> {
-    const route = checkRoute(relay.route, peer, this.#d.self);
+    const route = directRoute(relay.route, peer, this.#d.self);
     if (!route.ok) return route;
     const log = await this.#logs.get(relay.conversation);
     if (log === undefined) return reject('forbidden', 'conversation');
@@ -316,7 +317,7 @@ export class DeliveryService implements Delivery {
     peer: Domain,
     announce: NorcFBody<'conversation_announce'>,
   ): Promise<Result<{ readonly seq: number }>> {
-    const route = checkRoute(announce.route, peer, this.#d.self);
+    const route = directRoute(announce.route, peer, this.#d.self);
     if (!route.ok) return route;
     return await this.#oneByOne(announce.conversation, async () => {
       const known = await this.#logs.get(announce.conversation);
@@ -334,6 +335,7 @@ export class DeliveryService implements Delivery {
     for (const { conversation, message_id, status, code } of results) {
       if (status === 'retry') continue;
       const log = await this.#logs.get(conversation);
+      if (log !== undefined && log.state.hub !== peer) continue; // a server has no say in another hub's log
       const ordered =
         status === 'refused' ? undefined : await this.#d.store.read.entryByMessageId(conversation, message_id);
       if (status !== 'refused' && ordered === undefined) continue; // the relay of it settles the rest, in one transaction with the entry
@@ -445,4 +447,15 @@ export class DeliveryService implements Delivery {
 
 function sentOutcome({ seq, proof }: OrderedPlace): SubmitOutcome {
   return proof === undefined ? { state: 'sent', seq } : { state: 'sent', seq, proof };
+}
+
+/**
+ * Servers talk directly: who sends is who vouches. Nothing signs the earlier hops of a
+ * longer route yet, so a peer could speak in another organisation's name by writing it
+ * there; until origins sign what they send, such a route is refused [F-40].
+ */
+function directRoute(route: readonly Domain[], peer: Domain, self: Domain): Result<CheckedRoute> {
+  const checked = checkRoute(route, peer, self);
+  if (checked.ok && checked.value.origin !== peer) return reject('forbidden', 'route with an unsigned origin');
+  return checked;
 }

@@ -112,7 +112,12 @@ export class DevicePush implements DeliveryEar {
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      if (!this.#waiting) this.#pump();
+      if (this.#waiting) return;
+      try {
+        this.#pump();
+      } catch (fault) {
+        this.#output.onFault(fault); // ends this session, never the server
+      }
     });
   }
 
@@ -137,12 +142,10 @@ export class DevicePush implements DeliveryEar {
   /** Nothing is pushed meanwhile, so that entries keep their order. */
   #wait(work: Promise<void>): void {
     this.#waiting = true;
-    work
-      .catch(this.#output.onFault)
-      .finally(() => {
-        this.#waiting = false;
-        this.#schedule();
-      });
+    work.catch(this.#output.onFault).finally(() => {
+      this.#waiting = false;
+      this.#schedule();
+    });
   }
 
   /** A conversation that began during the session starts at the device's cursor. */
@@ -159,10 +162,24 @@ export class DevicePush implements DeliveryEar {
     this.#push(order, read.ok ? read.value : undefined);
   }
 
+  /**
+   * What lies before is not for this device any more: it was out in between and was
+   * added again, or the time of the entries was over. It goes on after that.
+   */
+  #jump(order: PushOrder, to: number, headSeq: number): void {
+    this.#window.pushed(order, order.after);
+    this.#window.grown(order.conversation, headSeq);
+    this.#window.acked(order.conversation, to);
+    this.#schedule();
+  }
+
   /** `read`: what the device may have of it; nothing when it may have none. */
   #push(order: PushOrder, read: ConversationEntries | undefined): void {
     const { conversation, after } = order;
     const last = read?.entries.at(-1);
+    const first = read?.entries[0];
+    if (read !== undefined && first !== undefined && first.seq > after + 1)
+      return this.#jump(order, first.seq - 1, read.headSeq);
     this.#window.pushed(order, last?.seq ?? after);
     if (read === undefined || last === undefined || this.#stopped) return;
     const { hub, label, headSeq, entries } = read;

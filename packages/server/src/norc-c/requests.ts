@@ -107,8 +107,16 @@ async function submitCommit(
 type MessageAck = NorcCBody<'message_ack'>;
 
 /** A commit's entry is pushed to everybody, its sender too: only the log says that it won. */
-function ack(conversation: MessageAck['conversation'], messageId: MessageAck['message_id'], outcome: SubmitOutcome): NorcCMessage {
-  const body = messageAck(conversation, messageId, outcome.state === 'sent' ? { state: 'sent', seq: outcome.seq } : outcome);
+function ack(
+  conversation: MessageAck['conversation'],
+  messageId: MessageAck['message_id'],
+  outcome: SubmitOutcome,
+): NorcCMessage {
+  const body = messageAck(
+    conversation,
+    messageId,
+    outcome.state === 'sent' ? { state: 'sent', seq: outcome.seq } : outcome,
+  );
   return { type: 'message_ack', body };
 }
 

@@ -1,4 +1,4 @@
-import { type Domain, decodeUtf8, type Instant, LIMITS, type Result, utf8 } from '@norc/protocol/base';
+import { type Domain, decodeUtf8, LIMITS, type Result, utf8 } from '@norc/protocol/base';
 import type { KeyClass } from '@norc/protocol/crypto';
 import {
   answerHello,
@@ -11,6 +11,7 @@ import {
 import { admitRequest, type NorcFMessage, type Priority } from '@norc/protocol/norc-f';
 import type { ReceivedMessage } from '@norc/protocol/wire';
 import type { LinkConnection, LinkHandler, LinkStream } from '../transport/port.ts';
+import type { Timers } from '../transport/timers.ts';
 import { LinkChannel, type LinkFrame } from './link-channel.ts';
 import {
   checkPeer,
@@ -38,12 +39,13 @@ export interface IncomingDependencies {
   readonly onAuthenticated: (link: IncomingLink, peer: PeerEvidence) => void;
   readonly onClosed: (link: IncomingLink) => void;
   readonly onFault: (error: unknown) => void;
+  readonly timers: Timers;
 }
 
 type Phase =
   | { readonly name: 'awaiting_hello' }
   | { readonly name: 'answering' }
-  | { readonly name: 'awaiting_auth'; readonly peer: PeerEvidence; readonly since: Instant }
+  | { readonly name: 'awaiting_auth'; readonly peer: PeerEvidence }
   | { readonly name: 'open'; readonly peer: PeerEvidence }
   | { readonly name: 'closed' };
 
@@ -54,10 +56,14 @@ export class IncomingLink implements LinkHandler {
   #phase: Phase = { name: 'awaiting_hello' };
   #channels: Readonly<Record<Priority, LinkChannel>> | undefined;
   #pending = 0;
+  readonly #cancelDeadline: () => void;
 
   constructor(dependencies: IncomingDependencies, connection: LinkConnection) {
     this.#d = dependencies;
     this.#connection = connection;
+    this.#cancelDeadline = dependencies.timers.after(LIMITS.handshakeMillisecondsMax, () => {
+      if (this.#phase.name !== 'open') this.#abort(undefined, 'auth_required', 'no proof in time');
+    });
   }
 
   get authenticated(): boolean {
@@ -87,6 +93,7 @@ export class IncomingLink implements LinkHandler {
   }
 
   closed(): void {
+    this.#cancelDeadline();
     this.#phase = { name: 'closed' };
     for (const channel of Object.values(this.#channels ?? {})) channel.close();
     this.#d.onClosed(this);
@@ -127,7 +134,7 @@ export class IncomingLink implements LinkHandler {
     const channel = (priority: Priority) =>
       new LinkChannel(streams[priority], outcome.channels[priority], clock, random);
     this.#channels = { control: channel('control'), interactive: channel('interactive'), bulk: channel('bulk') };
-    this.#phase = { name: 'awaiting_auth', peer, since: clock.now() };
+    this.#phase = { name: 'awaiting_auth', peer };
     streams.control.send(utf8(outcome.text));
   }
 
@@ -180,6 +187,7 @@ export class IncomingLink implements LinkHandler {
     if (!crypto.ed25519.verify(peer.publicKey, signed, request.body.signature)) {
       return this.#abort(peer.domain, 'auth_failed', 'federation_auth');
     }
+    this.#cancelDeadline();
     this.#phase = { name: 'open', peer };
     channel.reply(frame.messageId, { type: 'federation_ready', body: { server_time: clock.now() } });
     this.#d.onAuthenticated(this, peer);

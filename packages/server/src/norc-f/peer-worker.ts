@@ -66,9 +66,8 @@ export class PeerWorker {
 
   /** The peer dialed us: it is back. */
   heard(): void {
-    const before = this.#breaker;
-    this.#breaker = peerHeard(before, this.#d.identity.clock.now());
-    if (this.#breaker !== before) this.wake();
+    this.#breaker = peerHeard(this.#breaker, this.#d.identity.clock.now());
+    if (this.#breaker.state === 'waiting') this.wake();
   }
 
   async request(
@@ -186,7 +185,10 @@ export class PeerWorker {
     if (link !== undefined) return ok(link);
     if (this.#dialing !== undefined) return await this.#dialing;
     if (now && failsFast(this.#breaker)) return reject('no_route', this.#cause ?? 'unreachable');
-    if (!now && !mayAttempt(this.#breaker, this.#d.identity.clock.now())) return reject('no_route', 'waiting');
+    if (!now && !mayAttempt(this.#breaker, this.#d.identity.clock.now())) {
+      this.#retryLater(); // a timer may fire a millisecond before the clock says so
+      return reject('no_route', 'waiting');
+    }
     this.#dialing = this.#dial().finally(() => {
       this.#dialing = undefined;
     });

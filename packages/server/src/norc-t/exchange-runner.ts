@@ -72,6 +72,9 @@ export interface RunnerDependencies {
   readonly onGranted: (peer: Domain) => void;
 }
 
+const OPEN_PER_PEER_MAX = 4;
+const OPEN_MAX = 256;
+
 /** Runs the trust exchange's machines: carries out their effects, durably before anything is sent. */
 export class ExchangeRunner {
   readonly #d: RunnerDependencies;
@@ -94,9 +97,9 @@ export class ExchangeRunner {
     return [...this.#exchanges.values()];
   }
 
-  /** The open exchange with a peer that waits for our officers. */
-  awaitingApproval(peer: Domain): Exchange | undefined {
-    return this.all.find((one) => one.peer === peer && one.state.phase === 'awaiting_approval');
+  /** Exchanges with a peer that wait for our officers. */
+  awaitingApproval(peer: Domain): readonly Exchange[] {
+    return this.all.filter((one) => one.peer === peer && one.state.phase === 'awaiting_approval');
   }
 
   async request(peer: Domain, level: GrantedLevel, actor: string): Promise<Result<Exchange>> {
@@ -139,6 +142,8 @@ export class ExchangeRunner {
   async #received(id: string, peer: Domain, document: Uint8Array): Promise<Result<Exchange>> {
     const known = this.#exchanges.get(id);
     if (known !== undefined) return await this.#take(known, peer, document);
+    const room = this.#room(peer);
+    if (!room.ok) return room;
     const { self, random } = this.#d;
     const responder = { self, certificateId: certificateIdFromBytes(random.bytes(16)), nonce: random.bytes(32) };
     const started = startResponder(this.#context(peer), responder, document);
@@ -152,6 +157,15 @@ export class ExchangeRunner {
       outcome: 'ok',
     };
     return await this.#settle(exchange, started.value.effects, [event]);
+  }
+
+  /** Anybody may begin an exchange in any name: what that costs us is bounded. */
+  #room(peer: Domain): Result<undefined> {
+    const open = this.all.filter((one) => !isOver(one));
+    const ofPeer = open.filter((one) => one.peer === peer).length;
+    return ofPeer < OPEN_PER_PEER_MAX && open.length < OPEN_MAX
+      ? ok(undefined)
+      : reject('rate', 'open trust exchanges');
   }
 
   async #take(known: Exchange, peer: Domain, document: Uint8Array): Promise<Result<Exchange>> {
@@ -221,7 +235,7 @@ export class ExchangeRunner {
   ): Promise<Result<Exchange>> {
     const before = this.#exchanges.get(exchange.id);
     if (before?.state !== exchange.state) await this.#persist(exchange, effects, events);
-    this.#exchanges.set(exchange.id, exchange);
+    this.#remember(exchange);
     for (const effect of effects)
       if (effect.kind === 'send') await this.#sign(exchange.peer, effect.message, effect.draft);
     if (effects.some((effect) => effect.kind === 'keep_certificates')) this.#d.onGranted(exchange.peer);
@@ -236,6 +250,14 @@ export class ExchangeRunner {
         throw new InvariantError('no approval is needed');
     }
     return ok(exchange);
+  }
+
+  /** Of exchanges that are over, the last one of each peer is enough. */
+  #remember(exchange: Exchange): void {
+    if (isOver(exchange)) {
+      for (const one of this.all) if (one.peer === exchange.peer && isOver(one)) this.#exchanges.delete(one.id);
+    }
+    this.#exchanges.set(exchange.id, exchange);
   }
 
   async #persist(exchange: Exchange, effects: readonly ExchangeEffect[], events: readonly AuditEvent[]): Promise<void> {

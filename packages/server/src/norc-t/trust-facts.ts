@@ -35,8 +35,12 @@ export class TrustBoard {
   #certificates: readonly VerifiedTrustCertificate[] = [];
   readonly #chains = new Map<Domain, RevocationChain>();
   readonly #heard = new Map<Domain, Instant>();
+  /** Issuers of whose stored revocations one cannot be checked any more: without it nothing of theirs counts. */
+  readonly #unreadable = new Set<Domain>();
+  readonly #onUnusable: (what: string, code: string) => void;
 
-  constructor(crypto: Crypto, party: Party, policy: TrustPolicy) {
+  constructor(crypto: Crypto, party: Party, policy: TrustPolicy, onUnusable: (what: string, code: string) => void) {
+    this.#onUnusable = onUnusable;
     this.#crypto = crypto;
     this.#party = party;
     this.#self = { org: party.domain, rootKey: party.root_key };
@@ -46,13 +50,13 @@ export class TrustBoard {
   async load(store: Store, now: Instant): Promise<void> {
     for (const { document } of await store.read.trustCertificates()) {
       const added = this.addCertificate(document, now);
-      if (!added.ok && added.error.code !== 'certificate_expired')
-        throw new InvariantError(`stored trust certificate: ${added.error.code}`);
+      if (!added.ok) this.#onUnusable('trust certificate', added.error.code);
     }
     for (const { issuer, document } of await store.read.trustRevocations()) {
       const extended = this.addRevocation(issuer, document, issuedAt(document) ?? now);
-      if (!extended.ok && extended.error.code !== 'certificate_expired')
-        throw new InvariantError(`stored revocation: ${extended.error.code}`);
+      if (extended.ok) continue;
+      this.#onUnusable('revocation', extended.error.code);
+      this.#unreadable.add(issuer);
     }
     for (const peer of this.peers()) {
       const heard = await store.read.trustHeard(peer);
@@ -78,7 +82,7 @@ export class TrustBoard {
 
   #facts(peer: Domain, now: Instant): TrustFacts {
     return {
-      certificates: this.#certificates,
+      certificates: this.#certificates.filter((one) => !this.#unreadable.has(one.issuer)),
       revocations: [...this.#chains.values()],
       heardAt: this.#heard.get(peer),
       policy: this.#policy,
@@ -94,7 +98,7 @@ export class TrustBoard {
     peer: Domain,
     now: Instant,
   ): { readonly given: VerifiedTrustCertificate; readonly received: VerifiedTrustCertificate } | undefined {
-    if (this.#policy.blocked.has(peer)) return undefined;
+    if (this.#policy.blocked.has(peer) || this.#unreadable.has(peer)) return undefined;
     const given = this.#inForce(this.#self.org, peer, now)[0];
     const received = this.#inForce(peer, this.#self.org, now)[0];
     return given === undefined || received === undefined ? undefined : { given, received };
@@ -169,9 +173,19 @@ export class TrustBoard {
 
   /** `at`: when the signing key has to be in date. Errors: those of `extendRevocations`; the chain is unchanged then. */
   addRevocation(issuer: Domain, document: Uint8Array, at: Instant): Result<RevocationChain> {
-    const extended = extendRevocations(this.#crypto, this.chain(issuer), document, this.trustKeys(issuer, at));
+    const extended = this.extended(issuer, document, at);
     if (extended.ok) this.#chains.set(issuer, extended.value);
     return extended.ok ? ok(extended.value) : extended;
+  }
+
+  /** The issuer's chain with one more statement; the board is unchanged. Errors: those of `extendRevocations`. */
+  extended(issuer: Domain, document: Uint8Array, at: Instant): Result<RevocationChain> {
+    return extendRevocations(this.#crypto, this.chain(issuer), document, this.trustKeys(issuer, at));
+  }
+
+  /** The chain counts from now on; it is in the store already. */
+  adopt(chain: RevocationChain): void {
+    this.#chains.set(chain.issuer, chain);
   }
 
   /** Keys that may sign trust documents of an organisation: our own, or those in the certificates with it. */

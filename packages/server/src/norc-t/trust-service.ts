@@ -3,6 +3,7 @@ import {
   type Domain,
   type Instant,
   InvariantError,
+  instant,
   MESSAGE_TYPES,
   ok,
   type Random,
@@ -36,7 +37,7 @@ import {
 } from '@norc/protocol/norc-t';
 import type { Audit, Trust, TrustOfficer, TrustSummary } from '../services.ts';
 import type { Store, TrustRevocationRow } from '../storage/port.ts';
-import { ExchangeRunner } from './exchange-runner.ts';
+import { type Exchange, ExchangeRunner } from './exchange-runner.ts';
 import { TrustBoard } from './trust-facts.ts';
 import { summarizeTrust } from './trust-summary.ts';
 
@@ -54,8 +55,13 @@ export interface TrustDependencies {
   readonly send: (peer: Domain, type: number, document: Uint8Array) => void;
   /** Request and answer, over the link to the peer. */
   readonly ask: (peer: Domain, type: number, document: Uint8Array) => Promise<Result<Uint8Array>>;
+  /** Something stored cannot be verified any more: it is left out, which only narrows what is allowed. */
+  readonly onUnusable: (what: string, code: string) => void;
   readonly onFault: (error: unknown) => void;
 }
+
+/** Clocks of two servers may differ by this much (spec/norc-t). */
+const CLOCK_SKEW_MS = 300_000;
 
 type Change = (peer: Domain, change: 'granted' | 'ended') => void;
 
@@ -65,21 +71,27 @@ export class TrustService implements Trust, TrustOfficer {
   readonly #board: TrustBoard;
   readonly #runner: ExchangeRunner;
   readonly #listeners: Change[] = [];
+  /** With whom trust was in force at the last look. */
+  readonly #inForce = new Set<Domain>();
 
   constructor(dependencies: TrustDependencies) {
     this.#d = dependencies;
-    this.#board = new TrustBoard(dependencies.crypto, dependencies.party, dependencies.policy);
+    this.#board = new TrustBoard(dependencies.crypto, dependencies.party, dependencies.policy, dependencies.onUnusable);
     this.#runner = new ExchangeRunner({
       ...dependencies,
       self: dependencies.party,
       board: this.#board,
-      onGranted: (peer) => this.#tell(peer, 'granted'),
+      onGranted: (peer) => {
+        this.tick();
+        this.#tell(peer, 'granted');
+      },
     });
   }
 
   async load(): Promise<void> {
     await this.#board.load(this.#d.store, this.#d.clock.now());
     await this.#runner.load();
+    this.tick();
   }
 
   // ---- decisions ----
@@ -136,17 +148,33 @@ export class TrustService implements Trust, TrustOfficer {
   }
 
   async approve(peer: Domain, actor: string): Promise<Result<TrustSummary>> {
-    const exchange = this.#runner.awaitingApproval(peer);
-    if (exchange === undefined) return reject('forbidden', 'no request of this organisation waits for approval');
-    const decided = await this.#runner.officer(exchange, 'approve', officerOf(actor), actor);
+    const exchange = this.#waiting(peer);
+    if (!exchange.ok) return exchange;
+    const decided = await this.#runner.officer(exchange.value, 'approve', officerOf(actor), actor);
     return decided.ok ? ok(this.#summary(peer)) : decided;
   }
 
+  /** Declines every request that waits. */
   async decline(peer: Domain, actor: string, reason: string): Promise<Result<TrustSummary>> {
-    const exchange = this.#runner.awaitingApproval(peer);
+    const waiting = this.#runner.awaitingApproval(peer);
+    if (waiting.length === 0) return reject('forbidden', 'no request of this organisation waits for approval');
+    for (const exchange of waiting) {
+      const decided = await this.#runner.officer(exchange, 'reject', officerOf(actor), actor, reason);
+      if (!decided.ok) return decided;
+    }
+    return ok(this.#summary(peer));
+  }
+
+  /** Exactly one: an officer who compared a fingerprint must not approve another exchange than the one shown. */
+  #waiting(peer: Domain): Result<Exchange> {
+    const [exchange, second] = this.#runner.awaitingApproval(peer);
     if (exchange === undefined) return reject('forbidden', 'no request of this organisation waits for approval');
-    const decided = await this.#runner.officer(exchange, 'reject', officerOf(actor), actor, reason);
-    return decided.ok ? ok(this.#summary(peer)) : decided;
+    if (second !== undefined)
+      return reject(
+        'forbidden',
+        'more than one request of this organisation waits: decline them, and let it ask again',
+      );
+    return ok(exchange);
   }
 
   /**
@@ -175,7 +203,7 @@ export class TrustService implements Trust, TrustOfficer {
       if (!added.ok) return added;
     }
     for (const { write } of statements) this.#d.send(peer, MESSAGE_TYPES.trust_revoke, write.document);
-    this.#tell(peer, 'ended');
+    this.tick();
     return ok({ sequence: this.#board.chain(this.#d.party.domain).sequence });
   }
 
@@ -228,65 +256,94 @@ export class TrustService implements Trust, TrustOfficer {
     return taken.ok ? ok(undefined) : taken;
   }
 
+  /** Durable before it counts, and before it is acknowledged: a peer whose statement was lost sends it again. */
   async #receiveRevocation(
     peer: Domain,
     document: Uint8Array,
   ): Promise<Result<{ readonly type: number; readonly document: Uint8Array }>> {
-    const { clock, audit, crypto } = this.#d;
+    const { clock, audit } = this.#d;
     const received = clock.now();
-    const before = this.#board.chain(peer);
-    const trusted = this.#board.pair(peer, received) !== undefined;
-    const extended = this.#board.addRevocation(peer, document, received);
-    if (!extended.ok) {
-      audit.note({
-        type: 'revocation_rejected',
-        actor: `org:${peer}`,
-        subject: `org:${this.#d.party.domain}`,
-        outcome: 'refused',
-        detail: { code: extended.error.code },
-      });
-      return extended;
+    const checked = this.#checkRevocation(peer, document, received);
+    if (!checked.ok) {
+      const detail = { code: checked.error.code };
+      const subject = `org:${this.#d.party.domain}`;
+      audit.note({ type: 'revocation_rejected', actor: `org:${peer}`, subject, outcome: 'refused', detail });
+      return checked;
     }
+    const { chain, body, hash } = checked.value;
+    const { sequence, subject, certificate_id } = body;
+    if (chain.sequence > this.#board.chain(peer).sequence) {
+      const detail = { sequence, certificate_id };
+      const outcome = await audit.commit(
+        [{ op: 'trust.revocation.add', revocation: { issuer: peer, subject, sequence, document } }],
+        [{ type: 'revocation_received', actor: `org:${peer}`, subject: `org:${subject}`, outcome: 'ok', detail }],
+      );
+      if (!outcome.ok) return reject('internal', 'revocation');
+      this.#board.adopt(chain);
+    }
+    this.tick();
+    return ok({
+      type: MESSAGE_TYPES.trust_revoke_ack,
+      document: await this.#revocationAck(peer, sequence, hash, received),
+    });
+  }
+
+  /** Checked with the keys of the time that it names, as it will be after every restart; that time is not ahead of ours. */
+  #checkRevocation(peer: Domain, document: Uint8Array, now: Instant) {
     const parsed = parseDocument(TRUST_REVOCATION, document);
     if (!parsed.ok) return parsed;
-    const { sequence, subject, certificate_id } = parsed.value.body;
-    if (extended.value.sequence > before.sequence) {
-      await audit.commit(
-        [{ op: 'trust.revocation.add', revocation: { issuer: peer, subject, sequence, document } }],
-        [
-          {
-            type: 'revocation_received',
-            actor: `org:${peer}`,
-            subject: `org:${subject}`,
-            outcome: 'ok',
-            detail: { sequence, certificate_id },
-          },
-        ],
-      );
-    }
-    if (trusted && this.#board.pair(peer, clock.now()) === undefined) this.#tell(peer, 'ended');
+    const { body } = parsed.value;
+    if (body.issued_at > now + CLOCK_SKEW_MS) return reject('clock_skew', 'issued_at of the revocation');
+    const chain = this.#board.extended(peer, document, instant(body.issued_at));
+    if (!chain.ok) return chain;
+    return ok({ chain: chain.value, body, hash: documentHash(this.#d.crypto, parsed.value) });
+  }
+
+  async #revocationAck(peer: Domain, sequence: number, revocation: Uint8Array, received: Instant): Promise<Uint8Array> {
+    const { crypto, party, clock, signer } = this.#d;
     const ack = draftDocument(TRUST_REVOCATION_ACK, {
-      issuer: peer,
-      sequence,
-      revocation: documentHash(crypto, parsed.value),
-      acknowledged_by: this.#d.party.domain,
+      ...{ issuer: peer, sequence, revocation, acknowledged_by: party.domain },
       received_at: received,
       enforced_at: clock.now(),
     });
-    const signed = await signDocument(crypto, ack, this.#d.signer);
-    return ok({ type: MESSAGE_TYPES.trust_revoke_ack, document: signed.bytes });
+    return (await signDocument(crypto, ack, signer)).bytes;
+  }
+
+  /**
+   * Looks who is trusted now. Trust that ended since the last look, by a statement, a
+   * date or a condition, is told; called after every change and every minute.
+   */
+  tick(): void {
+    const now = this.#d.clock.now();
+    for (const peer of this.#board.peers()) {
+      const inForce = this.#board.pair(peer, now) !== undefined;
+      if (inForce) this.#inForce.add(peer);
+      else if (this.#inForce.delete(peer)) this.#tell(peer, 'ended');
+    }
+  }
+
+  /** Partners with which there was trust and is none now: their conversations are frozen, also after a restart. */
+  ended(): readonly Domain[] {
+    const now = this.#d.clock.now();
+    return this.#board.peers().filter((peer) => this.#board.pair(peer, now) === undefined);
   }
 
   // ---- freshness: each side shows the other where its revocations stand ----
 
   /** Every 60 seconds, and after a link came up. */
   async poll(): Promise<void> {
-    await this.#runner.retry();
-    for (const peer of this.#board.peers()) {
-      if (this.#board.pair(peer, this.#d.clock.now()) === undefined) continue;
-      const answer = await this.#d.ask(peer, MESSAGE_TYPES.trust_status, await this.#ownStatus(peer));
-      if (answer.ok) await this.#takeStatus(peer, answer.value);
-    }
+    this.tick();
+    const now = this.#d.clock.now();
+    const partners = this.#board.peers().filter((peer) => this.#board.pair(peer, now) !== undefined);
+    // Each by itself: neither a stranger's exchange nor one silent partner may make the others' trust go stale.
+    await Promise.all(
+      [this.#runner.retry(), ...partners.map((peer) => this.#askStatus(peer))].map((one) => one.catch(this.#d.onFault)),
+    );
+  }
+
+  async #askStatus(peer: Domain): Promise<void> {
+    const answer = await this.#d.ask(peer, MESSAGE_TYPES.trust_status, await this.#ownStatus(peer));
+    if (answer.ok) await this.#takeStatus(peer, answer.value);
   }
 
   async #receiveStatus(

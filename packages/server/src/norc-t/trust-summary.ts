@@ -18,7 +18,8 @@ export function summarizeTrust(
   exchanges: readonly Exchange[],
   { self, peer, now }: SummaryQuestion,
 ): TrustSummary {
-  const open = exchanges.findLast((one) => !isOver(one));
+  const open =
+    exchanges.find((one) => one.state.phase === 'awaiting_approval') ?? exchanges.findLast((one) => !isOver(one));
   const rootKey = board.knownRootKey(peer) ?? peerRootKey(open);
   const fingerprint = rootKey === undefined ? {} : { rootFingerprint: rootKeyFingerprint(crypto, rootKey) };
   if (open !== undefined) return { peer, ...describeOpen(open), ...fingerprint };

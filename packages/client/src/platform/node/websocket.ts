@@ -20,7 +20,7 @@ export interface WebSocketTransportOptions {
   readonly allowPlain?: boolean;
 }
 
-/** Current one first (spec/norc-c section 1). */
+/** Current one first (spec/transport section 1). */
 const SUBPROTOCOLS = ['norc-c.v2', 'norc-c-json.v1'];
 const PATH = '/norc-c';
 /** Of a normal end (RFC 6455 section 7.4.1). */
@@ -124,7 +124,7 @@ function socketOptions(address: ServerAddress, { ca }: WebSocketTransportOptions
 
 /**
  * Any certificate gets as far as the hello: the organisation's own server certificate
- * may name its key (spec/norc-c section 1), and that is known only then. Until it is
+ * may name its key (spec/device section 1), and that is known only then. Until it is
  * checked, the session says nothing but its hello.
  */
 function tlsOptions(host: string, ca: string | undefined): ClientOptions {
