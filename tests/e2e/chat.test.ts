@@ -12,7 +12,8 @@ before(async () => {
 });
 after(() => sandbox.close());
 
-const chat = (profile: string, ...args: readonly string[]): Running => sandbox.start(['chat', '--profile', profile, ...args]);
+const chat = (profile: string, ...args: readonly string[]): Running =>
+  sandbox.start(['chat', '--profile', profile, ...args]);
 
 test('two people talk on two terminals, with delivered and read marks, and find it all again', async () => {
   const anna = chat('anna', '--to', 'ben@dev.example');
@@ -126,7 +127,9 @@ test('without a terminal a passphrase is not asked for: the option is named', as
 });
 
 test('a device that was put out is told so', async () => {
-  const [device] = JSON.parse(await sandbox.must(['device', 'list', 'paula@dev.example', '--json'])) as [{ device_id: string }];
+  const [device] = JSON.parse(await sandbox.must(['device', 'list', 'paula@dev.example', '--json'])) as [
+    { device_id: string },
+  ];
   const paula = chat('paula', '--passphrase-file', 'right.txt');
   await paula.line(/Connected/);
   await sandbox.must(['device', 'revoke', device.device_id, '--yes']);

@@ -1,18 +1,19 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { delimiter } from 'node:path';
 import { test } from 'node:test';
-import { domainProofText } from '@norc/protocol/norc-t';
 import { fromBase64Url } from '@norc/protocol/base';
+import { domainProofText } from '@norc/protocol/norc-t';
 import { freePort, NORC_COMMAND, Sandbox } from './sandbox.ts';
 
 /**
  * Every command of the guides, as a reader types it. A comment before a block says how:
- * `run`, `run at FOLDER`, `server` (in the background, until it listens).
+ * `run`, `run at FOLDER`, `server` (in the background, until it listens), or which other
+ * test runs it.
  */
 
-const document = (name: string): Promise<string> =>
-  readFile(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8');
+const document = (name: string): Promise<string> => readFile(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8');
 
 interface Block {
   readonly how: 'run' | 'server';
@@ -20,12 +21,16 @@ interface Block {
   readonly commands: readonly string[];
 }
 
-const BLOCK = /(?:^<!-- test: (run|server)(?: at ([a-z]+))? -->\n)?^```sh\n([^]*?)^```$/gm;
+const BLOCK = /(?:^<!-- test: (run|server|[a-z-]+\.test\.ts)(?: at ([a-z]+))? -->\n)?^```sh\n([\s\S]*?)^```$/gm;
 
 function blocksOf(text: string): readonly Block[] {
-  return [...text.matchAll(BLOCK)].map(([, how, at, body = '']) => {
-    assert.ok(how === 'run' || how === 'server', `a block says how it is tested:\n${body}`);
-    return { how, commands: body.trim().split('\n'), ...(at === undefined ? {} : { at }) };
+  return [...text.matchAll(BLOCK)].flatMap(([, how, at, body = '']) => {
+    assert.ok(how !== undefined, `a block says how it is tested:\n${body}`);
+    if (how !== 'run' && how !== 'server') {
+      assert.ok(existsSync(new URL(how, import.meta.url)), how);
+      return [];
+    }
+    return [{ how, commands: body.trim().split('\n'), ...(at === undefined ? {} : { at }) }];
   });
 }
 
@@ -92,7 +97,7 @@ test('operating.md does what it says', { skip: process.platform === 'win32' }, a
     await follow(sandbox, [first]);
     await startNeighbour(sandbox);
     const said = await follow(sandbox, rest);
-    assert.match(said, /trust approve alpha\.example\n[^$]*in force/);
+    assert.match(said, /trust approve alpha\.example\nalpha\.example\n {2}State +in force\n/);
     assert.match(said, /trust list\nPARTNER[^$]*bravo\.example +in force +basic/);
     assert.match(said, /Trust with bravo\.example is ended/);
     assert.equal(said.match(/The audit log of alpha\.example is sound/g)?.length, 2);
@@ -118,7 +123,9 @@ interface Side {
 }
 
 async function proofOf(folder: string): Promise<string> {
-  const { public_key: key } = JSON.parse(await readFile(`${folder}/keys/root.pub.json`, 'utf8')) as { public_key: string }; // our own command's
+  const { public_key: key } = JSON.parse(await readFile(`${folder}/keys/root.pub.json`, 'utf8')) as {
+    public_key: string;
+  }; // our own command's
   return domainProofText(fromBase64Url(key) ?? new Uint8Array());
 }
 

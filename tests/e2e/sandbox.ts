@@ -155,7 +155,8 @@ export class Running {
         this.#waiting.delete(look);
         tell();
       };
-      const fail = (why: string) => settle(() => reject(new Error(`${why} without ${what}:\n${this.#out}\n${this.#err}`)));
+      const fail = (why: string) =>
+        settle(() => reject(new Error(`${why} without ${what}:\n${this.#out}\n${this.#err}`)));
       const look = () => {
         const found = find();
         if (found !== undefined) settle(() => resolve(found));

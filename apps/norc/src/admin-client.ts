@@ -42,7 +42,11 @@ export class AdminClient {
     if (parsed.error === undefined) return parsed as T; // the shape is the admin interface's
     const { name, meaning, detail } = parsed.error;
     if (status >= 500) {
-      throw new CommandError(EXIT.failure, 'The server failed while doing this.', 'Its log has the story; norc doctor looks around.');
+      throw new CommandError(
+        EXIT.failure,
+        'The server failed while doing this.',
+        'Its log has the story; norc doctor looks around.',
+      );
     }
     throw new AdminRefusal(name, sentenceOf(meaning, detail));
   }

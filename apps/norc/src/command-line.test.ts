@@ -112,7 +112,7 @@ test("other people's text cannot reach the terminal as an escape sequence, neith
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there
   assert.doesNotMatch(err, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
   const typed = await run(COMMANDS, '\u001b[2J');
-  assert.doesNotMatch(typed.err, /\u001b/);
+  assert.ok(!typed.err.includes('\u001b'));
 });
 
 test('every command has a help that a newcomer can follow', () => {
@@ -139,10 +139,13 @@ test('docs/commands.md has every command, every option and nothing else', () => 
     const section = DOCUMENT.split(/^### /m).find((part) => part.startsWith(`\`${name}\`\n`));
     assert.ok(section !== undefined, `docs/commands.md has no section ### \`${name}\``);
     const documented = [...section.matchAll(/`--([a-z-]+)/g)].map((match) => match[1]);
-    const own = command.options.filter(({ name: option }) => !COMMON.includes(option)).map(({ name: option }) => option);
+    const own = command.options
+      .filter(({ name: option }) => !COMMON.includes(option))
+      .map(({ name: option }) => option);
     for (const option of own) assert.ok(documented.includes(option), `${name}: --${option} is not documented`);
     const known = new Set(COMMANDS.flatMap(({ options }) => options.map(({ name: option }) => option)));
-    for (const option of documented) assert.ok(option !== undefined && known.has(option), `${name}: --${option} is no option`);
+    for (const option of documented)
+      assert.ok(option !== undefined && known.has(option), `${name}: --${option} is no option`);
   }
   const sections = [...DOCUMENT.matchAll(/^### `norc (.*)`$/gm)].map((match) => match[1]);
   assert.deepEqual(sections.sort(), COMMANDS.map(usageOf).sort());
@@ -153,5 +156,8 @@ const COMMON = ['data', 'config', 'org', 'json', 'profile', 'unlock-file', 'pass
 
 test('docs/commands.md has every exit code, and no other', () => {
   const table = [...DOCUMENT.matchAll(/^\| (\d+) \|/gm)].map((match) => Number(match[1]));
-  assert.deepEqual(table, [...new Set(Object.values(EXIT))].sort((a, b) => a - b));
+  assert.deepEqual(
+    table,
+    [...new Set(Object.values(EXIT))].sort((a, b) => a - b),
+  );
 });

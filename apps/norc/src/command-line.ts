@@ -5,8 +5,6 @@ import { explainFailure } from './failures.ts';
 import { commandHelp, familyHelp, HELP_OPTION, overview } from './help.ts';
 import { hint, note } from './output.ts';
 
-
-
 /** Finds the command, reads its options, runs it, and turns every failure into a sentence and an exit code. */
 export async function runCommandLine(commands: readonly Command[], args: readonly string[]): Promise<ExitCode> {
   const command = findCommand(commands, args);

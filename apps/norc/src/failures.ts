@@ -51,7 +51,10 @@ function storageFailure({ fault, message }: StorageError): CommandError {
 }
 
 const PROFILE: Readonly<Record<StoreFault, readonly [ExitCode, string | undefined]>> = {
-  wrong_passphrase: [EXIT.noPermission, 'Try again. Without its passphrase or secret a profile cannot be opened by anybody.'],
+  wrong_passphrase: [
+    EXIT.noPermission,
+    'Try again. Without its passphrase or secret a profile cannot be opened by anybody.',
+  ],
   in_use: [EXIT.inUse, 'Close NORC there, or use another profile with --profile FOLDER.'],
   newer_schema: [EXIT.badData, 'Start the newer version of NORC that wrote it.'],
   corrupt: [EXIT.badData, 'Restore the profile from a backup, or add this device again as a new one: norc enroll CODE'],

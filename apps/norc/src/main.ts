@@ -8,5 +8,8 @@ const cache = join(import.meta.dirname, '..', '..', '..', '.cache', 'node');
 enableCompileCache(cache);
 process.env['NODE_COMPILE_CACHE'] ??= cache;
 
-const [{ COMMANDS }, { runCommandLine }] = await Promise.all([import('./commands/index.ts'), import('./command-line.ts')]);
+const [{ COMMANDS }, { runCommandLine }] = await Promise.all([
+  import('./commands/index.ts'),
+  import('./command-line.ts'),
+]);
 process.exitCode = await runCommandLine(COMMANDS, process.argv.slice(2));

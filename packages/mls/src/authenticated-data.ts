@@ -7,6 +7,7 @@ import {
   type MessageId,
   type Result,
   reject,
+  sameBytes,
   utf8,
 } from '@norc/protocol/base';
 import { readAll, TlsFault, type TlsReader, TlsWriter } from './tls.ts';
@@ -61,8 +62,8 @@ function readParts(reader: TlsReader) {
 }
 
 function knownLabel(bytes: Uint8Array): Label | undefined {
-  const text = String.fromCharCode(...bytes.subarray(0, 64));
-  return Object.hasOwn(LABELS, text) && text.length === bytes.length ? (text as Label) : undefined; // a key of LABELS
+  for (const [label, encoded] of labelBytes) if (sameBytes(encoded, bytes)) return label;
+  return undefined;
 }
 
 export function idBytes(id: ConversationId | MessageId): Uint8Array {

@@ -26,7 +26,7 @@ import { createMemberState, livePrivateKeys, type MemberState } from './member-s
 import { type Added, applyProposals, type ProposalOutcome, type VerifiedAdd } from './proposals.ts';
 import { enterEpoch } from './public-change.ts';
 import { nextContext, type PublicGroup } from './public-group.ts';
-import type { MlsSuite } from './suite.ts';
+import { type MlsSuite, OpenFault } from './suite.ts';
 import { at, type HashedTree, hashTree, rootHash } from './tree-hash.ts';
 import { covers, filteredPath, type PathStep, placePath, publicKeyAt, recipients } from './tree-path.ts';
 import { leafAt } from './tree-rules.ts';
@@ -58,6 +58,16 @@ export async function createCommit(
   state: MemberState,
   request: CommitRequest,
 ): Promise<Result<CreatedCommit>> {
+  try {
+    return await makeCommit(suite, state, request);
+  } catch (fault) {
+    // Keys are checked when they come; one that was let in all the same must be an answer and no crash.
+    if (fault instanceof OpenFault) return reject('commit_invalid', 'a key that nothing can be sealed to');
+    throw fault;
+  }
+}
+
+async function makeCommit(suite: MlsSuite, state: MemberState, request: CommitRequest): Promise<Result<CreatedCommit>> {
   const { group, ownLeafIndex } = state;
   const chosen = chooseProposals(group, ownLeafIndex, request);
   if (!chosen.ok) return chosen;

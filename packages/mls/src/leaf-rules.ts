@@ -25,7 +25,8 @@ const OK: Result<void> = { ok: true, value: undefined };
 
 /** RFC 9420 section 7.3 and the profile, without signature and credential: what a leaf must look like. */
 export function checkLeaf(suite: MlsSuite, leaf: LeafNode): Result<void> {
-  if (leaf.hpkePublicKey.length !== suite.kem.publicKeyBytes) return reject('malformed', 'leaf: encryption key');
+  // Nobody could seal to a key that is none: one such leaf would keep everybody from committing.
+  if (!suite.kem.isPublicKey(leaf.hpkePublicKey)) return reject('malformed', 'leaf: encryption key');
   if (leaf.signaturePublicKey.length !== SIGNATURE_KEY_BYTES) return reject('malformed', 'leaf: signature key');
   const { versions, ciphersuites, credentials, extensions } = leaf.capabilities;
   if (!versions.includes('mls10')) return reject('malformed', 'leaf: capabilities lack the version');
@@ -99,7 +100,7 @@ export async function checkKeyPackage(
 ): Promise<Result<void>> {
   if (keyPackage.version !== 'mls10') return reject('malformed', 'KeyPackage: version');
   if (keyPackage.cipherSuite !== suite.name) return reject('malformed', 'KeyPackage: suite');
-  if (keyPackage.initKey.length !== suite.kem.publicKeyBytes) return reject('malformed', 'KeyPackage: init key');
+  if (!suite.kem.isPublicKey(keyPackage.initKey)) return reject('malformed', 'KeyPackage: init key');
   const leaf = keyPackage.leafNode;
   if (leaf.leafNodeSource !== 'key_package') return reject('malformed', 'KeyPackage: leaf source');
   if (sameBytes(keyPackage.initKey, leaf.hpkePublicKey))

@@ -275,7 +275,7 @@ function checkPathShape(
   if (path.nodes.length !== steps.length) return reject('commit_invalid', 'path: length');
   for (const [i, node] of path.nodes.entries()) {
     const step = steps[i];
-    if (node.hpkePublicKey.length !== suite.kem.publicKeyBytes) return reject('commit_invalid', 'path: key');
+    if (!suite.kem.isPublicKey(node.hpkePublicKey)) return reject('commit_invalid', 'path: key');
     if (step === undefined || node.encryptedPathSecret.length !== recipients(step, newNodes).length) {
       return reject('commit_invalid', 'path: number of ciphertexts');
     }

@@ -97,7 +97,7 @@ async function checkTreeLeaf(
 }
 
 function checkParent(suite: MlsSuite, hashed: HashedTree, index: number, node: ParentNode): Result<void> {
-  if (node.hpkePublicKey.length !== suite.kem.publicKeyBytes) return reject('malformed', 'tree: parent key');
+  if (!suite.kem.isPublicKey(node.hpkePublicKey)) return reject('malformed', 'tree: parent key');
   const unmerged = checkUnmergedLeaves(hashed.tree, index, node.unmergedLeaves);
   if (!unmerged.ok) return unmerged;
   return parentHashValid(suite, hashed, index, node) ? OK : reject('malformed', 'tree: parent hash');

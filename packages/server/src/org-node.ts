@@ -157,7 +157,7 @@ function buildServices(world: World): Pick<OrgNode, 'directory' | 'delivery' | '
     verifyKeyPackage: (keyPackage) => keyPackageFacts(views, domain, keyPackage),
   });
   const delivery = createDelivery({
-    ...{ self: domain, store, crypto, clock, after, onFault, groups: publicGroups(domain, views, following) },
+    ...{ self: domain, store, crypto, clock, random, after, onFault, groups: publicGroups(domain, views, following) },
     decide: (question) => trust().decide(question),
     wake: (peer) => links().wake(peer),
     sendDelivered: (peer, updates) => links().sendDelivered(peer, updates),

@@ -91,12 +91,16 @@ export interface Delivery {
   acceptDelivered(peer: Domain, updates: NorcFBody<'delivery_ack'>['updates']): Promise<void>;
   /** A new link to `peer` is up: what it lacks is found out from the store. */
   linkUp(peer: Domain): Promise<void>;
-  /** Entries that `peer` lacks, ready to send, after those that earlier calls gave; undefined when it lacks none. */
-  nextRelay(peer: Domain): Promise<NorcFBody<'message_relay'> | undefined>;
-  /** `sentSeq`: the last entry of the relay that this answers. */
-  relayAcked(peer: Domain, conversation: ConversationId, seq: number, sentSeq: number): Promise<void>;
-  /** The follower refused the relay: this conversation waits for the next link. */
-  relayRefused(peer: Domain, conversation: ConversationId): void;
+  /** Entries that `peer` lacks, ready to send, after those that earlier calls gave; undefined when nothing may go now. */
+  nextRelay(peer: Domain): Promise<OutgoingRelay | undefined>;
+  /** `relay`: the one that this answers. */
+  relayAcked(peer: Domain, relay: OutgoingRelay, seq: number): Promise<void>;
+  /** The follower refused the relay: this conversation waits a while. */
+  relayRefused(peer: Domain, relay: OutgoingRelay): void;
+  /** The follower took our announcement; it holds the log up to `seq`. */
+  announced(peer: Domain, conversation: ConversationId, seq: number): Promise<void>;
+  /** Whether trust lets this many bytes of the conversation go to `peer` now. */
+  mayCarry(peer: Domain, conversation: ConversationId, bytes: number): Promise<boolean>;
   /** The hub's answer to what the outbox sent. */
   submissionResolved(peer: Domain, results: NorcFBody<'submit_result'>['items']): Promise<void>;
   cursors(
@@ -130,6 +134,12 @@ export interface Delivery {
   freezeWith(domain: Domain): Promise<number>;
   /** Writes what waits to be written a little later, for a clean stop. */
   flush(): void;
+}
+
+/** A relay to send. `run`: which run of sending it belongs to; an answer counts only while that one goes on. */
+export interface OutgoingRelay {
+  readonly body: NorcFBody<'message_relay'>;
+  readonly run: number;
 }
 
 export interface Membership {

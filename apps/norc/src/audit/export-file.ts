@@ -58,7 +58,8 @@ function parseObject(text: string): Readonly<Record<string, unknown>> {
   }
 }
 
-const bytesOf = (value: unknown): Uint8Array | undefined => (typeof value === 'string' ? fromBase64Url(value) : undefined);
+const bytesOf = (value: unknown): Uint8Array | undefined =>
+  typeof value === 'string' ? fromBase64Url(value) : undefined;
 
 export interface PinnedRoot {
   readonly fingerprint: Uint8Array;
@@ -78,12 +79,18 @@ export function signersOf(head: ExportHead, pinned: PinnedRoot): readonly AuditS
   return head.serverCertificates.map((certificate) => {
     const signer = auditSigner(nodeCrypto, trusted, certificate);
     if (signer.ok) return signer.value;
-    throw new CommandError(EXIT.failure, `A server certificate in this log is not certified by its root key (${signer.error.detail}).`);
+    throw new CommandError(
+      EXIT.failure,
+      `A server certificate in this log is not certified by its root key (${signer.error.detail}).`,
+    );
   });
 }
 
 /** Reads and verifies a whole file, entry by entry. Throws CommandError for a file that cannot be read. */
-export async function verifyExport(file: string, pinned: PinnedRoot): Promise<{ head: ExportHead; report: AuditReport }> {
+export async function verifyExport(
+  file: string,
+  pinned: PinnedRoot,
+): Promise<{ head: ExportHead; report: AuditReport }> {
   const lines = linesOf(file)[Symbol.asyncIterator]();
   const first = await lines.next();
   const head = decodeHead(first.done === true ? '' : first.value);

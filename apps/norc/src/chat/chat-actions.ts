@@ -21,15 +21,23 @@ export class ChatActions {
   readonly #client: NorcClient;
   readonly #words: Words;
   readonly #show: (id: ConversationId) => Promise<void>;
+  readonly #arrived: (user: UserAddress) => Promise<boolean>;
 
-  constructor(client: NorcClient, words: Words, show: (id: ConversationId) => Promise<void>) {
+  /** `arrived`: whether a conversation with exactly this person is here, or comes in within a moment; it is open then. */
+  constructor(
+    client: NorcClient,
+    words: Words,
+    show: (id: ConversationId) => Promise<void>,
+    arrived: (user: UserAddress) => Promise<boolean>,
+  ) {
     this.#client = client;
     this.#words = words;
     this.#show = show;
+    this.#arrived = arrived;
   }
 
   async run(command: Command, open: ConversationView | undefined): Promise<Lines> {
-    if (command.name === 'new') return await this.#withPeople(command.people, (users) => this.#begin(users));
+    if (command.name === 'new') return await this.#withPeople(command.people, (users) => this.#start(users));
     if (open === undefined) return NOTHING_OPEN;
     switch (command.name) {
       case 'add':
@@ -78,7 +86,9 @@ export class ChatActions {
   }
 
   async #retry({ conversationId, items }: ConversationView): Promise<Lines> {
-    const failed = items.filter((item): item is MessageItem => item.type === 'message' && item.state?.state === 'failed');
+    const failed = items.filter(
+      (item): item is MessageItem => item.type === 'message' && item.state?.state === 'failed',
+    );
     if (failed.length === 0) return ['Everything was sent.'];
     for (const { messageId } of failed) {
       const lines = this.#said(await this.#client.resend(conversationId, messageId));
@@ -89,9 +99,14 @@ export class ChatActions {
 
   // ---- people ----
 
-  /** The conversation with exactly this person; a new one where there is none. */
+  /** With one person: the conversation that there is, and a new one where there is none. */
   async openWith(user: UserAddress): Promise<Lines> {
-    return (await this.openKnown(user)) ? [] : await this.#begin([user]);
+    return (await this.#arrived(user)) ? [] : await this.#begin([user]);
+  }
+
+  async #start(users: readonly UserAddress[]): Promise<Lines> {
+    const [only, another] = users;
+    return only !== undefined && another === undefined ? await this.openWith(only) : await this.#begin(users);
   }
 
   /** False when there is no conversation with exactly this person yet. */
@@ -176,7 +191,8 @@ export class ChatActions {
       if (number === undefined) continue;
       const groups = safetyNumberGroups(number);
       lines.push(`Safety number with ${user}: compare it in person or on a call, not here.`);
-      for (let i = 0; i < groups.length; i += GROUPS_ON_LINE) lines.push(`  ${groups.slice(i, i + GROUPS_ON_LINE).join(' ')}`);
+      for (let i = 0; i < groups.length; i += GROUPS_ON_LINE)
+        lines.push(`  ${groups.slice(i, i + GROUPS_ON_LINE).join(' ')}`);
     }
     return lines;
   }

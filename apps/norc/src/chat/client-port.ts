@@ -28,8 +28,14 @@ export class ClientPort implements ChatPort {
     const { client, words, fault } = options;
     this.#options = options;
     this.#board = new ConversationBoard(client, () => this.#tell(), fault);
-    this.#actions = new ChatActions(client, words, (id) => this.#board.show(id));
-    const touch = ({ conversationId }: { readonly conversationId: ConversationId }) => void this.#board.touch(conversationId);
+    this.#actions = new ChatActions(
+      client,
+      words,
+      (id) => this.#board.show(id),
+      (user) => this.#until(() => this.openKnown(user), ARRIVAL_MS_MAX),
+    );
+    const touch = ({ conversationId }: { readonly conversationId: ConversationId }) =>
+      void this.#board.touch(conversationId);
     this.#stops = [
       client.on('state', () => this.#tell()),
       client.on('message', touch),
@@ -74,13 +80,9 @@ export class ClientPort implements ChatPort {
     return this.#board.show(conversationId);
   }
 
-  /**
-   * The conversation with exactly this person, made when there is none: one that the other
-   * began may just be on its way. Lines to show when it is refused.
-   */
-  async openWith(user: UserAddress): Promise<readonly string[]> {
-    const arrived = await this.#until(() => this.openKnown(user), ARRIVAL_MS_MAX);
-    return arrived ? [] : await this.#actions.openWith(user);
+  /** The conversation with exactly this person, made when there is none. Lines to show when that is refused. */
+  openWith(user: UserAddress): Promise<readonly string[]> {
+    return this.#actions.openWith(user);
   }
 
   openKnown(user: UserAddress): Promise<boolean> {
@@ -146,10 +148,9 @@ export class ClientPort implements ChatPort {
 }
 
 const SETTLE_MS_MAX = 10_000;
-/** What a server has for a device comes within a moment of the connection. */
+/** A conversation that the other side began comes within a moment of the connection. */
 const ARRIVAL_MS_MAX = 750;
 
 function lastSeq({ items }: ConversationView): number {
   return items.reduce((last, { seq }) => Math.max(last, seq ?? 0), 0);
 }
-

@@ -11,7 +11,10 @@ export function connectionOf(status: SessionStatus, now: Instant, context: TextC
       return { state: 'connecting' };
     case 'ready': {
       const { version, compatibilityMode } = status.facts;
-      return { state: 'connected', detail: compatibilityMode ? `${version} compatibility mode` : `${version} post-quantum` };
+      return {
+        state: 'connected',
+        detail: compatibilityMode ? `${version} compatibility mode` : `${version} post-quantum`,
+      };
     }
     case 'waiting':
       return { state: 'offline', retrySeconds: Math.max(1, Math.ceil((status.retryAt - now) / 1000)) };

@@ -1,11 +1,32 @@
 import { open } from 'node:fs/promises';
 import { nodeCrypto } from '@norc/crypto/node';
-import { AUDIT_FAULTS, type AuditReport, decodeAuditLine, parseAuditEntry, verifyAuditStream } from '@norc/protocol/audit';
+import {
+  AUDIT_FAULTS,
+  type AuditReport,
+  decodeAuditLine,
+  parseAuditEntry,
+  verifyAuditStream,
+} from '@norc/protocol/audit';
 import { fromBase64Url, fromHex, parseDomain, toHex } from '@norc/protocol/base';
 import { rootKeyFingerprint } from '@norc/protocol/crypto';
 import type { AdminClient } from '../admin-client.ts';
-import { encodeHead, type ExportHead, type PinnedRoot, recordsOf, signersOf, verifyExport } from '../audit/export-file.ts';
-import { type Command, CommandError, type CommandInput, countOption, EXIT, type ExitCode, positional } from '../command.ts';
+import {
+  type ExportHead,
+  encodeHead,
+  type PinnedRoot,
+  recordsOf,
+  signersOf,
+  verifyExport,
+} from '../audit/export-file.ts';
+import {
+  type Command,
+  CommandError,
+  type CommandInput,
+  countOption,
+  EXIT,
+  type ExitCode,
+  positional,
+} from '../command.ts';
 import { hint, note, print, printFacts, printJson, printTable } from '../output.ts';
 import { readOrganisation } from './org.ts';
 import { adminClient, JSON_OPTION, organisationFolder, SERVER_OPTIONS, utcTime } from './shared.ts';
@@ -44,7 +65,8 @@ export const auditList: Command = {
         ]),
       );
     const end = after + entries.length;
-    if (!input.flags.has('json') && entries.length > 0) note(`Entries ${after + 1} to ${end} of ${Math.max(last, end)}.`);
+    if (!input.flags.has('json') && entries.length > 0)
+      note(`Entries ${after + 1} to ${end} of ${Math.max(last, end)}.`);
     return EXIT.ok;
   },
 };
@@ -126,7 +148,11 @@ async function pinnedRoot(input: CommandInput): Promise<PinnedRoot> {
   }
   const fingerprint = fromHex(typed.replace(/[\s:-]/g, '').toLowerCase());
   if (fingerprint?.length === 32) return { fingerprint };
-  throw new CommandError(EXIT.usage, '--root is not a root fingerprint: 64 hexadecimal digits.', 'norc org show prints it.');
+  throw new CommandError(
+    EXIT.usage,
+    '--root is not a root fingerprint: 64 hexadecimal digits.',
+    'norc org show prints it.',
+  );
 }
 
 async function exportHead(client: AdminClient): Promise<ExportHead> {
@@ -134,15 +160,23 @@ async function exportHead(client: AdminClient): Promise<ExportHead> {
   const org = parseDomain(domain ?? '');
   const rootKey = fromBase64Url(root_key ?? '');
   const certificate = fromBase64Url(server_certificate ?? '');
-  if (!org.ok || rootKey === undefined || certificate === undefined) throw new TypeError('answer of /audit/certificates');
+  if (!org.ok || rootKey === undefined || certificate === undefined)
+    throw new TypeError('answer of /audit/certificates');
   return { org: org.value, rootKey, serverCertificates: [certificate] };
 }
 
-async function* auditLines(client: AdminClient, after: number, limit = Number.POSITIVE_INFINITY): AsyncIterable<string> {
+async function* auditLines(
+  client: AdminClient,
+  after: number,
+  limit = Number.POSITIVE_INFINITY,
+): AsyncIterable<string> {
   let last = after;
   const end = after + limit;
   while (last < end) {
-    const { lines } = await client.get<{ lines: readonly string[] }>('/audit', { after: last, limit: Math.min(PAGE, end - last) });
+    const { lines } = await client.get<{ lines: readonly string[] }>('/audit', {
+      after: last,
+      limit: Math.min(PAGE, end - last),
+    });
     yield* lines;
     last += lines.length;
     if (lines.length === 0) return;
@@ -152,7 +186,8 @@ async function* auditLines(client: AdminClient, after: number, limit = Number.PO
 function readLine(line: string) {
   const record = decodeAuditLine(line);
   const entry = record.ok ? parseAuditEntry(record.value.entry) : record;
-  if (!entry.ok) throw new CommandError(EXIT.badData, `The log has a damaged entry (${entry.error.detail}).`, 'norc audit verify');
+  if (!entry.ok)
+    throw new CommandError(EXIT.badData, `The log has a damaged entry (${entry.error.detail}).`, 'norc audit verify');
   const { sequence, time, type, outcome, actor, subject, detail } = entry.value;
   return { sequence, time, type, outcome, actor, subject, detail };
 }
@@ -166,19 +201,26 @@ function shortParty(party: string): string {
 
 function printReport(org: string, report: AuditReport): void {
   const { head, entries, notes } = report;
-  if (report.kind === 'sound') print(`The audit log of ${org} is sound: ${entries} entries, each follows the one before and is signed.`);
-  else print(`The audit log of ${org} is broken at entry ${report.sequence}: ${report.detail} (${AUDIT_FAULTS[report.fault]}).`);
+  if (report.kind === 'sound')
+    print(`The audit log of ${org} is sound: ${entries} entries, each follows the one before and is signed.`);
+  else
+    print(
+      `The audit log of ${org} is broken at entry ${report.sequence}: ${report.detail} (${AUDIT_FAULTS[report.fault]}).`,
+    );
   printFacts([
     [report.kind === 'sound' ? 'Last entry' : 'Last sound entry', String(head.sequence)],
     ['Hash there', toHex(head.hash)],
   ]);
   for (const { sequence, kind } of notes) {
-    print(`Entry ${sequence}: ${kind === 'time_backwards' ? 'its time is before that of the entry before' : 'its type is not known here'}.`);
+    print(
+      `Entry ${sequence}: ${kind === 'time_backwards' ? 'its time is before that of the entry before' : 'its type is not known here'}.`,
+    );
   }
 }
 
 function jsonReport(report: AuditReport): object {
   const { kind, head, entries, notes } = report;
-  const broken = report.kind === 'broken' ? { sequence: report.sequence, fault: report.fault, detail: report.detail } : {};
+  const broken =
+    report.kind === 'broken' ? { sequence: report.sequence, fault: report.fault, detail: report.detail } : {};
   return { result: kind, ...broken, entries, last_sequence: head.sequence, last_hash: toHex(head.hash), notes };
 }

@@ -29,7 +29,11 @@ At the end of the input it waits until the server has everything that was writte
     const folder = profileFolder(input);
     const to = addressOption(input);
     if (!hasProfile(folder)) {
-      throw new CommandError(EXIT.cannotCreate, `There is no device in ${folder}.`, 'Make it one with: norc enroll CODE');
+      throw new CommandError(
+        EXIT.cannotCreate,
+        `There is no device in ${folder}.`,
+        'Make it one with: norc enroll CODE',
+      );
     }
     const client = await openDevice(folder, await knownUnlock(input, folder));
     const words = wordsFor(client.self.user, localTimeFormat());
@@ -42,7 +46,9 @@ At the end of the input it waits until the server has everything that was writte
       const exitCode = await runChat({ port, plain, bell: input.flags.has('bell'), environment: process.env });
       const left = await port.unsent();
       if (left > 0) {
-        note(`${left === 1 ? 'One message is' : `${left} messages are`} not sent yet. The next chat sends what is kept here.`);
+        note(
+          `${left === 1 ? 'One message is' : `${left} messages are`} not sent yet. The next chat sends what is kept here.`,
+        );
         return EXIT.timeout;
       }
       return exitCode === 0 ? EXIT.ok : EXIT.failure;

@@ -10,7 +10,14 @@ import { checkCode, enrollWith } from '../device/enroll-device.ts';
 import { hasProfile, type KnownDevice, readDevice } from '../device/known-device.ts';
 import { connectDevice, openDevice, suiteWords } from '../device/open-device.ts';
 import { type ProbeAddress, probeServer } from '../device/probe.ts';
-import { knownUnlock, newUnlock, PROFILE_OPTION, profileFolder, unlockBySecretFile, UNLOCK_OPTIONS } from '../device/profile.ts';
+import {
+  knownUnlock,
+  newUnlock,
+  PROFILE_OPTION,
+  profileFolder,
+  UNLOCK_OPTIONS,
+  unlockBySecretFile,
+} from '../device/profile.ts';
 import { type Fact, fingerprintLines, hint, note, print, printFacts } from '../output.ts';
 import { CONFIG_OPTION, DATA_OPTION, dataFolder, organisationsIn } from '../server/settings.ts';
 import { adminClientOf } from './shared.ts';
@@ -64,7 +71,11 @@ function serverAddress({ options }: CommandInput): ProbeAddress {
   const [, scheme, ipv6, name, port] = /^(wss?:\/\/)?(?:\[([0-9a-f:.]+)\]|([^:/[\]]+)):(\d{1,5})\/?$/i.exec(text) ?? [];
   const host = (ipv6 ?? name)?.toLowerCase();
   if (host === undefined || Number(port) < 1 || Number(port) > 65_535) {
-    throw new CommandError(EXIT.usage, `'${text}' is not a server.`, 'A server looks like 127.0.0.1:8080 (NORC_SERVER or --server).');
+    throw new CommandError(
+      EXIT.usage,
+      `'${text}' is not a server.`,
+      'A server looks like 127.0.0.1:8080 (NORC_SERVER or --server).',
+    );
   }
   const tls = scheme === undefined ? !isLoopbackHost(host) : scheme.toLowerCase() === 'wss://';
   return { host, port: Number(port), tls };
@@ -72,7 +83,12 @@ function serverAddress({ options }: CommandInput): ProbeAddress {
 
 // ---- a device that is registered ----
 
-async function connectKnown(input: CommandInput, folder: string, device: KnownDevice, unlock: Parameters<typeof openDevice>[1]): Promise<ExitCode> {
+async function connectKnown(
+  input: CommandInput,
+  folder: string,
+  device: KnownDevice,
+  unlock: Parameters<typeof openDevice>[1],
+): Promise<ExitCode> {
   const asked = input.options.get('server') ?? variable('NORC_SERVER');
   const own = addressText(device.server);
   if (asked !== undefined && addressText(serverAddress(input)) !== own) {
@@ -133,7 +149,10 @@ function sessionFacts({ version, suite, compatibilityMode, transcript }: Session
 // ---- a device that is not ----
 
 /** The development server of this account: whoever may open its admin socket may add people. */
-async function localServer(input: CommandInput, address: ProbeAddress): Promise<{ admin: AdminClient; domain: string } | undefined> {
+async function localServer(
+  input: CommandInput,
+  address: ProbeAddress,
+): Promise<{ admin: AdminClient; domain: string } | undefined> {
   if (!isLoopbackHost(address.host)) return undefined;
   const data = await dataFolder(input);
   for (const domain of await organisationsIn(data)) {
@@ -168,8 +187,13 @@ function accountOf(): string {
 
 /** For trying things out a file beside the profile opens it; a device of somebody's own is protected by a passphrase. */
 async function unlockFor(input: CommandInput, folder: string, isLocal: boolean) {
-  const named = input.options.has('unlock-file') || input.options.has('passphrase-file') || variable('NORC_UNLOCK_FILE') !== undefined;
-  return isLocal && !named ? await unlockBySecretFile(folder, join(folder, 'unlock.key')) : await newUnlock(input, folder);
+  const named =
+    input.options.has('unlock-file') ||
+    input.options.has('passphrase-file') ||
+    variable('NORC_UNLOCK_FILE') !== undefined;
+  return isLocal && !named
+    ? await unlockBySecretFile(folder, join(folder, 'unlock.key'))
+    : await newUnlock(input, folder);
 }
 
 async function showProbe(address: ProbeAddress): Promise<ExitCode> {
@@ -192,7 +216,15 @@ async function showProbe(address: ProbeAddress): Promise<ExitCode> {
 
 function probeFailure(place: string, code: string): CommandError {
   if (code === 'no_route') {
-    return new CommandError(EXIT.unavailable, `No NORC server answers at ${place}.`, 'Start one: npm run server. Or name another: NORC_SERVER=HOST:PORT');
+    return new CommandError(
+      EXIT.unavailable,
+      `No NORC server answers at ${place}.`,
+      'Start one: npm run server. Or name another: NORC_SERVER=HOST:PORT',
+    );
   }
-  return new CommandError(EXIT.failure, `The server at ${place} and this program cannot talk. [${code}]`, 'Is one of them much older than the other?');
+  return new CommandError(
+    EXIT.failure,
+    `The server at ${place} and this program cannot talk. [${code}]`,
+    'Is one of them much older than the other?',
+  );
 }

@@ -7,8 +7,8 @@ import { type Cast, playConversation } from '../demo/conversation.ts';
 import { type DemoDevice, type DeviceOrder, enrollDemoDevice } from '../demo/devices.ts';
 import { freshFolder, profilePath } from '../demo/folder.ts';
 import { createSide } from '../demo/organisations.ts';
-import { type Pair, type RunningSide, startServers } from '../demo/servers.ts';
 import { showServerViews } from '../demo/server-view.ts';
+import { type Pair, type RunningSide, startServers } from '../demo/servers.ts';
 import { durationText, Stage, timed } from '../demo/stage.ts';
 import { agreeOnTrust } from '../demo/trust.ts';
 import { DemoError } from '../demo/wait.ts';
@@ -136,7 +136,10 @@ async function negotiate({ stage }: Show, sides: Pair<RunningSide>): Promise<voi
   const { proved, approved, linked, level, notAfter, linkVersion } = await agreeOnTrust(sides);
   stage.say(`${alpha.domain} asks for level ${level}; both prove domain and key`, proved);
   stage.say(`${bravo.domain}'s officer approves; each certifies the other`, approved);
-  stage.say(`in force until ${utcTime(notAfter).slice(0, 10)}; linked by NORC-F ${linkVersion} over mutual TLS 1.3`, linked);
+  stage.say(
+    `in force until ${utcTime(notAfter).slice(0, 10)}; linked by NORC-F ${linkVersion} over mutual TLS 1.3`,
+    linked,
+  );
 }
 
 async function enrollCast(show: Show, [alpha, bravo]: Pair<RunningSide>): Promise<Cast> {
@@ -150,7 +153,11 @@ async function enrollCast(show: Show, [alpha, bravo]: Pair<RunningSide>): Promis
 }
 
 /** Anna's phone stays and answers; the other profiles are free for whoever is at the keyboard. */
-async function invite(show: Show, [, bravo]: Pair<RunningSide>, { annaPhone, annaLaptop, benLaptop }: Cast): Promise<void> {
+async function invite(
+  show: Show,
+  [, bravo]: Pair<RunningSide>,
+  { annaPhone, annaLaptop, benLaptop }: Cast,
+): Promise<void> {
   await Promise.all([show.release(annaLaptop), show.release(benLaptop)]);
   answerOn(annaPhone, () => undefined); // a message that is not answered is not worth ending the demo
   const carla = `carla@${bravo.domain}`;
@@ -171,9 +178,12 @@ async function invite(show: Show, [, bravo]: Pair<RunningSide>, { annaPhone, ann
 }
 
 function explain(error: unknown, folder: string): unknown {
-  if (error instanceof DemoError) return new CommandError(EXIT.failure, error.message, `The servers' logs are in ${folder}.`, { cause: error });
+  if (error instanceof DemoError)
+    return new CommandError(EXIT.failure, error.message, `The servers' logs are in ${folder}.`, { cause: error });
   if (error instanceof ChildServerError) {
-    return new CommandError(EXIT.failure, `A server did not start. ${error.message}`, `Its log is in ${folder}.`, { cause: error });
+    return new CommandError(EXIT.failure, `A server did not start. ${error.message}`, `Its log is in ${folder}.`, {
+      cause: error,
+    });
   }
   return error;
 }

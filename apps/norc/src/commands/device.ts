@@ -55,7 +55,11 @@ export const deviceRevoke: Command = {
     const id = parseDeviceId(text);
     if (!id.ok) throw new CommandError(EXIT.usage, `'${text}' is not a device id.`, 'norc device list NAME@DOMAIN');
     if (!input.flags.has('yes')) {
-      throw new CommandError(EXIT.usage, 'This puts the device out for good.', `If you mean it: norc device revoke ${text} --yes`);
+      throw new CommandError(
+        EXIT.usage,
+        'This puts the device out for good.',
+        `If you mean it: norc device revoke ${text} --yes`,
+      );
     }
     const client = await adminClient(input);
     const { user } = await client.post<{ user: string }>('/devices/revoke', { device_id: id.value });

@@ -1,11 +1,11 @@
 import { ConfigError, describeProblem } from '@norc/server';
 import { type Command, type CommandInput, EXIT } from '../command.ts';
-import { fail, type Finding, ok } from '../doctor/finding.ts';
+import { PROFILE_OPTION, profileFolder } from '../device/profile.ts';
+import { type Finding, fail, ok } from '../doctor/finding.ts';
 import { checkMachine } from '../doctor/machine.ts';
 import { checkProfile } from '../doctor/profile.ts';
 import { checkServer } from '../doctor/server.ts';
 import { print, printJson, printStyled } from '../output.ts';
-import { profileFolder, PROFILE_OPTION } from '../device/profile.ts';
 import { CONFIG_OPTION, DATA_OPTION, serverSettings } from '../server/settings.ts';
 import { JSON_OPTION } from './shared.ts';
 
@@ -17,7 +17,11 @@ export const doctor: Command = {
   help: 'Changes nothing. Exit code 0 when nothing fails, 1 otherwise; warnings do not count.',
   options: [CONFIG_OPTION, DATA_OPTION, PROFILE_OPTION, JSON_OPTION],
   async run(input) {
-    const findings = [...checkMachine(), ...(await serverFindings(input)), ...(await checkProfile(profileFolder(input)))];
+    const findings = [
+      ...checkMachine(),
+      ...(await serverFindings(input)),
+      ...(await checkProfile(profileFolder(input))),
+    ];
     if (input.flags.has('json')) printJson(findings);
     else printFindings(findings);
     const count = (state: Finding['state']) => findings.filter((finding) => finding.state === state).length;
@@ -33,7 +37,9 @@ async function serverFindings(input: CommandInput): Promise<readonly Finding[]> 
     return [ok('Configuration', words), ...(await checkServer(config))];
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    return error.problems.map((problem) => fail('Configuration', describeProblem(problem), 'docs/configuration.md explains each setting.'));
+    return error.problems.map((problem) =>
+      fail('Configuration', describeProblem(problem), 'docs/configuration.md explains each setting.'),
+    );
   }
 }
 

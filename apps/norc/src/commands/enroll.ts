@@ -1,4 +1,4 @@
-import { type Command, EXIT, type ExitCode, type CommandInput, positional } from '../command.ts';
+import { type Command, type CommandInput, EXIT, type ExitCode, positional } from '../command.ts';
 import { enrollDevice } from '../device/enroll-device.ts';
 import { PROFILE_OPTION, UNLOCK_OPTIONS } from '../device/profile.ts';
 import { note, print, printJson } from '../output.ts';

@@ -26,12 +26,17 @@ medium, away from the server.`,
   async run(input) {
     const text = positional(input, 0, 'DOMAIN').toLowerCase();
     const domain = parseDomain(text);
-    if (!domain.ok) throw new CommandError(EXIT.usage, `'${text}' is not a domain.`, 'A domain looks like alpha.example.');
+    if (!domain.ok)
+      throw new CommandError(EXIT.usage, `'${text}' is not a domain.`, 'A domain looks like alpha.example.');
     const data = await dataFolder(input);
     const folder = join(data, domain.value);
     const { rootKey: rootKeyFile, keys } = organisationPaths(folder);
     if (existsSync(keys)) {
-      throw new CommandError(EXIT.cannotCreate, `${domain.value} has keys already, in ${keys}. They were left as they are.`, 'norc org show');
+      throw new CommandError(
+        EXIT.cannotCreate,
+        `${domain.value} has keys already, in ${keys}. They were left as they are.`,
+        'norc org show',
+      );
     }
     const identity = await initOrganisation(folder, domain.value, { clock: nodeClock, random: nodeRandom });
     const fingerprint = fingerprintText(identity.rootFingerprint);
@@ -126,7 +131,11 @@ export async function readOrganisation(folder: string): Promise<OrganisationFact
   const rootKey = typeof parsed.public_key === 'string' ? fromBase64Url(parsed.public_key) : undefined;
   const certificate = parseDocument(SERVER_CERTIFICATE, Uint8Array.from(await readFile(paths.serverCertificate)));
   if (typeof parsed.domain !== 'string' || rootKey === undefined || !certificate.ok) {
-    throw new CommandError(EXIT.badData, `The key files in ${paths.keys} are damaged.`, 'Restore them from your backup.');
+    throw new CommandError(
+      EXIT.badData,
+      `The key files in ${paths.keys} are damaged.`,
+      'Restore them from your backup.',
+    );
   }
   return {
     domain: parsed.domain,

@@ -30,7 +30,11 @@ export async function organisationFolder(input: CommandInput, domain?: string): 
     throw new CommandError(EXIT.usage, `${wanted} is not in ${data}.`, `There is: ${present.join(', ')}.`);
   }
   if (present.length === 1) return join(data, only);
-  throw new CommandError(EXIT.usage, `${data} has several organisations: ${present.join(', ')}.`, 'Name one: --org DOMAIN');
+  throw new CommandError(
+    EXIT.usage,
+    `${data} has several organisations: ${present.join(', ')}.`,
+    'Name one: --org DOMAIN',
+  );
 }
 
 /** The admin interface of that organisation's running server. */

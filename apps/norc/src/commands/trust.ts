@@ -1,5 +1,6 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { parseDomain } from '@norc/protocol/base';
-import { AdminRefusal } from '../admin-client.ts';
+import { type AdminClient, AdminRefusal } from '../admin-client.ts';
 import { type Command, CommandError, type CommandInput, EXIT, positional } from '../command.ts';
 import { fingerprintLines, hint, note, print, printFacts, printJson, printTable } from '../output.ts';
 import { adminClient, JSON_OPTION, SERVER_OPTIONS, utcTime } from './shared.ts';
@@ -35,7 +36,10 @@ export const trustRequest: Command = {
   help: `Your server proves that it controls your domain and its key, and checks the same of the other side.
 Their officer then approves with: norc trust approve YOUR-DOMAIN.
 Compare the root fingerprints of both sides over another channel, such as a call.`,
-  options: [...SERVER_OPTIONS, { name: 'level', value: 'LEVEL', text: `One of ${LEVELS.join(', ')} (default: basic).` }],
+  options: [
+    ...SERVER_OPTIONS,
+    { name: 'level', value: 'LEVEL', text: `One of ${LEVELS.join(', ')} (default: basic).` },
+  ],
   argumentsMax: 1,
   async run(input) {
     const peer = domainArgument(input);
@@ -44,10 +48,11 @@ Compare the root fingerprints of both sides over another channel, such as a call
       throw new CommandError(EXIT.usage, `'${level}' is not a trust level.`, `Choose one of: ${LEVELS.join(', ')}.`);
     }
     const client = await adminClient(input);
-    const partner = await client.post<PartnerView>('/trust/request', { peer, level });
+    await client.post('/trust/request', { peer, level });
+    const partner = await follow(client, peer, ({ state }) => state !== 'requested', QUIET_MS);
     printPartner(partner);
     if (partner.state === 'requested') hint('norc trust list shows when the other side has approved');
-    return EXIT.ok;
+    return partner.state === 'refused' ? EXIT.failure : EXIT.ok;
   },
 };
 
@@ -103,8 +108,13 @@ organisation tells you over another channel (they see theirs with: norc org show
   async run(input) {
     const peer = domainArgument(input);
     const client = await adminClient(input);
-    printPartner(await client.post<PartnerView>('/trust/approve', { peer }).catch(explainNothingWaits(peer)));
-    return EXIT.ok;
+    await client.post('/trust/approve', { peer }).catch(explainNothingWaits(peer));
+    const partner = await follow(client, peer, ({ state }) => state === 'in_force' || state === 'refused', CONFIRM_MS);
+    printPartner(partner);
+    if (partner.state === 'in_force') return EXIT.ok;
+    if (partner.state === 'refused') return EXIT.failure;
+    hint(`your approval stands; norc trust show ${peer} says when the other side has countersigned`);
+    return EXIT.timeout;
   },
 };
 
@@ -140,7 +150,11 @@ export const trustRevoke: Command = {
     const peer = domainArgument(input);
     const reason = input.options.get('reason');
     if (reason === undefined) {
-      throw new CommandError(EXIT.usage, 'A revocation needs a reason.', `norc trust revoke ${peer} --reason TEXT --yes`);
+      throw new CommandError(
+        EXIT.usage,
+        'A revocation needs a reason.',
+        `norc trust revoke ${peer} --reason TEXT --yes`,
+      );
     }
     if (!input.flags.has('yes')) {
       throw new CommandError(
@@ -156,6 +170,36 @@ export const trustRevoke: Command = {
   },
 };
 
+const POLL_MS = 50;
+/** How long a request may stand still before the person is not kept any longer. */
+const QUIET_MS = 1_000;
+/** The other side's answer to an approval. */
+const CONFIRM_MS = 10_000;
+
+/** Tells each change of what is waited for, until `isOver`, or until nothing has changed for `quietMs`. */
+async function follow(
+  client: AdminClient,
+  peer: string,
+  isOver: (one: PartnerView) => boolean,
+  quietMs: number,
+): Promise<PartnerView> {
+  let told = '';
+  let changedAt = performance.now();
+  for (;;) {
+    const partner = (await partnersAt(client)).find((one) => one.peer === peer);
+    if (partner === undefined)
+      throw new CommandError(EXIT.failure, `The server knows nothing of ${peer}.`, 'norc trust list');
+    if (isOver(partner)) return partner;
+    if (partner.explanation !== told) {
+      told = partner.explanation;
+      changedAt = performance.now();
+      note(told);
+    }
+    if (performance.now() - changedAt >= quietMs) return partner;
+    await delay(POLL_MS);
+  }
+}
+
 function domainArgument(input: CommandInput): string {
   const text = positional(input, 0, 'DOMAIN').toLowerCase();
   if (parseDomain(text).ok) return text;
@@ -163,7 +207,10 @@ function domainArgument(input: CommandInput): string {
 }
 
 async function partnersOf(input: CommandInput): Promise<readonly PartnerView[]> {
-  const client = await adminClient(input);
+  return await partnersAt(await adminClient(input));
+}
+
+async function partnersAt(client: AdminClient): Promise<readonly PartnerView[]> {
   return (await client.get<{ partners: readonly PartnerView[] }>('/trust')).partners;
 }
 
@@ -194,6 +241,7 @@ function printPartner(partner: PartnerView): void {
 
 function adviseOn(partners: readonly PartnerView[]): void {
   const waiting = partners.find((one) => one.state === 'awaiting_approval');
-  if (waiting !== undefined) hint(`compare the fingerprint (norc trust show ${waiting.peer}), then: norc trust approve ${waiting.peer}`);
+  if (waiting !== undefined)
+    hint(`compare the fingerprint (norc trust show ${waiting.peer}), then: norc trust approve ${waiting.peer}`);
   else if (partners.length === 0) hint('norc trust request DOMAIN');
 }

@@ -100,7 +100,12 @@ function arrived(device: DemoDevice, id: ConversationId, messageId: MessageId, t
 }
 
 /** Until the writer's device shows one of these states. */
-function watchState(from: DemoDevice, id: ConversationId, messageId: MessageId, states: readonly MessageState['state'][]) {
+function watchState(
+  from: DemoDevice,
+  id: ConversationId,
+  messageId: MessageId,
+  states: readonly MessageState['state'][],
+) {
   const find = (view: Parameters<typeof messageIn>[0]) => {
     const state = messageIn(view, messageId)?.state?.state;
     return state !== undefined && states.includes(state) ? state : undefined;

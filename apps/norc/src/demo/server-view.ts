@@ -31,9 +31,15 @@ export async function showServerViews(stage: Stage, sides: Pair<RunningSide>, pl
   );
   const [hub, follower] = views;
   expect(hub !== undefined && follower !== undefined, 'A server does not have the message.');
-  expect(hub.body_hex_head === follower.body_hex_head && hub.body_hex_tail === follower.body_hex_tail, 'The servers hold different bytes.');
+  expect(
+    hub.body_hex_head === follower.body_hex_head && hub.body_hex_tail === follower.body_hex_tail,
+    'The servers hold different bytes.',
+  );
   const [alpha, bravo] = sides;
-  for (const line of tableLines(['', `${alpha.domain} (orders the log)`, `${bravo.domain} (follows it)`], rowsOf(hub, follower))) {
+  for (const line of tableLines(
+    ['', `${alpha.domain} (orders the log)`, `${bravo.domain} (follows it)`],
+    rowsOf(hub, follower),
+  )) {
     print(`   ${line}`);
   }
   stage.blank();
@@ -68,7 +74,10 @@ async function searchFor({ domain, paths }: RunningSide, text: string): Promise<
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const content = await readFile(join(entry.parentPath, entry.name));
-    expect(!wanted.some((words) => content.includes(words)), `${domain} stores the message in the clear, in ${entry.name}.`);
+    expect(
+      !wanted.some((words) => content.includes(words)),
+      `${domain} stores the message in the clear, in ${entry.name}.`,
+    );
     files += 1;
     bytes += content.length;
   }

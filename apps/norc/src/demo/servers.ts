@@ -1,8 +1,8 @@
 import type { AdminClient } from '../admin-client.ts';
+import { EXIT } from '../command.ts';
 import { adminClientOf } from '../commands/shared.ts';
 import { type ChildServer, ChildServerError, startChildServer } from '../server/child-server.ts';
 import { freePorts, type Side, writeConfig } from './organisations.ts';
-import { EXIT } from '../command.ts';
 
 /** A side whose server runs. */
 export interface RunningSide extends Side {
@@ -20,7 +20,9 @@ export async function startServers([alpha, bravo]: Pair<Side>): Promise<Pair<Run
     const [alphaPorts, bravoPorts] = await freePorts();
     await writeConfig(alpha, alphaPorts, bravo, bravoPorts);
     await writeConfig(bravo, bravoPorts, alpha, alphaPorts);
-    const started = await Promise.allSettled([alpha, bravo].map((side) => startChildServer(['--config', side.paths.config])));
+    const started = await Promise.allSettled(
+      [alpha, bravo].map((side) => startChildServer(['--config', side.paths.config])),
+    );
     const [first, second] = started;
     if (first?.status === 'fulfilled' && second?.status === 'fulfilled') {
       return [running(alpha, first.value), running(bravo, second.value)];

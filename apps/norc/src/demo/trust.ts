@@ -28,7 +28,10 @@ export async function agreeOnTrust([alpha, bravo]: Pair<RunningSide>): Promise<T
     until(() => partner(bravo, alpha, 'in_force'), `Trust did not come into force at ${bravo.domain}.`),
   ]);
   const approved = performance.now();
-  expect(atAlpha.level === 'basic' && atBravo.level === 'basic', 'The level in force is not the one that was asked for.');
+  expect(
+    atAlpha.level === 'basic' && atBravo.level === 'basic',
+    'The level in force is not the one that was asked for.',
+  );
   const [version] = await Promise.all([
     until(() => linkUp(alpha, bravo), `${alpha.domain} has no link to ${bravo.domain}.`),
     until(() => linkUp(bravo, alpha), `${bravo.domain} has no link to ${alpha.domain}.`),
@@ -43,7 +46,11 @@ export async function agreeOnTrust([alpha, bravo]: Pair<RunningSide>): Promise<T
   };
 }
 
-async function partner(at: RunningSide, other: RunningSide, state: PartnerView['state']): Promise<PartnerView | undefined> {
+async function partner(
+  at: RunningSide,
+  other: RunningSide,
+  state: PartnerView['state'],
+): Promise<PartnerView | undefined> {
   const { partners } = await at.admin.get<{ partners: readonly PartnerView[] }>('/trust');
   const found = partners.find(({ peer }) => peer === other.domain);
   expect(found?.state !== 'refused', `${at.domain}: ${found?.explanation}`);

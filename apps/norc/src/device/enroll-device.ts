@@ -1,9 +1,9 @@
 import { hostname } from 'node:os';
-import { en, type EnrolmentReject, problemOfError } from '@norc/client';
+import { type EnrolmentReject, en, problemOfError } from '@norc/client';
 import { enrolNodeDevice, type Unlock } from '@norc/client/platform/node';
 import { nodeCrypto } from '@norc/crypto/node';
-import { decodeEnrolmentCode, type EnrolmentCodeFault } from '@norc/protocol/norc-c';
 import type { UserAddress } from '@norc/protocol/base';
+import { decodeEnrolmentCode, type EnrolmentCodeFault } from '@norc/protocol/norc-c';
 import { CommandError, type CommandInput, EXIT, type ExitCode } from '../command.ts';
 import { hint, print, printFacts } from '../output.ts';
 import { hasProfile, readDevice } from './known-device.ts';
@@ -47,7 +47,11 @@ export function checkCode(code: string): UserAddress {
 function codeError(fault: EnrolmentCodeFault): CommandError {
   switch (fault) {
     case 'not_a_code':
-      return new CommandError(EXIT.usage, 'This is neither an address nor an enrolment code.', 'A code begins with norc1-, an address has an @.');
+      return new CommandError(
+        EXIT.usage,
+        'This is neither an address nor an enrolment code.',
+        'A code begins with norc1-, an address has an @.',
+      );
     case 'newer':
       return new CommandError(EXIT.badData, 'This code is for a newer NORC.', 'Update this program.');
     case 'contents':

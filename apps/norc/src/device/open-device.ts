@@ -9,7 +9,12 @@ const CONNECT_MS_MAX = 15_000;
 export async function openDevice(profileFolder: string, unlock: Unlock): Promise<NorcClient> {
   return await openNodeClient({ profileFolder, unlock }).catch((error: unknown) => {
     if (!(error instanceof RangeError)) throw error;
-    throw new CommandError(EXIT.badData, 'This profile is not enrolled yet.', 'norc enroll CODE, with the same profile', { cause: error });
+    throw new CommandError(
+      EXIT.badData,
+      'This profile is not enrolled yet.',
+      'norc enroll CODE, with the same profile',
+      { cause: error },
+    );
   });
 }
 

@@ -7,8 +7,8 @@ import {
   checkVersionList,
   HYBRID_SUITES,
   NORC_C_HELLO,
-  startHello,
   SUPPORTED_VERSIONS,
+  startHello,
   suitesOf,
   versionText,
 } from '@norc/protocol/handshake';
@@ -87,7 +87,11 @@ function verifyClaim(certificate: JsonObject, hello: JsonObject) {
   const rootKey = typeof claim['root_key'] === 'string' ? fromBase64(claim['root_key']) : undefined;
   if (!org.ok || rootKey?.length !== 32) return reject('certificate_invalid', 'organisation of the hello');
   const pinned = { org: org.value, rootKey };
-  const verified = verifyServerCertificate(nodeCrypto, canonicalJson(certificate), { pinned, usage: 'server', now: nodeClock.now() });
+  const verified = verifyServerCertificate(nodeCrypto, canonicalJson(certificate), {
+    pinned,
+    usage: 'server',
+    now: nodeClock.now(),
+  });
   if (!verified.ok) return verified;
   const rootFingerprint = rootKeyFingerprint(nodeCrypto, rootKey);
   return ok({ publicKey: verified.value.publicKey, organisation: org.value, rootFingerprint });

@@ -1,6 +1,6 @@
 import { createSecureContext } from 'node:tls';
 import { nodeCryptoIsAccelerated, selfTestBlake3 } from '@norc/crypto/node';
-import { fail, type Finding, ok, warn } from './finding.ts';
+import { type Finding, fail, ok, warn } from './finding.ts';
 
 const NODE_MAJOR_MIN = 26;
 const TLS_GROUP = 'X25519MLKEM768';
@@ -26,7 +26,11 @@ function checkTls(): Finding {
     createSecureContext({ ecdhCurve: TLS_GROUP, minVersion: 'TLSv1.3' });
     return ok('TLS', detail);
   } catch {
-    return fail('TLS', `OpenSSL ${process.versions.openssl} has no ${TLS_GROUP}`, 'Use the locked Node.js: npx norc doctor');
+    return fail(
+      'TLS',
+      `OpenSSL ${process.versions.openssl} has no ${TLS_GROUP}`,
+      'Use the locked Node.js: npx norc doctor',
+    );
   }
 }
 

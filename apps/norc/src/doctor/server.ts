@@ -9,7 +9,7 @@ import { APPLICATION_ID, openOrganisation, organisationPaths, SCHEMA_VERSION, ty
 import { AdminClient } from '../admin-client.ts';
 import { CommandError, EXIT } from '../command.ts';
 import { organisationsIn } from '../server/settings.ts';
-import { codeOf, fail, type Finding, ok, warn } from './finding.ts';
+import { codeOf, type Finding, fail, ok, warn } from './finding.ts';
 
 const DAY_MS = 86_400_000;
 const CERTIFICATE_WARN_DAYS = 30;
@@ -21,7 +21,8 @@ const OTHERS = 0o077;
 /** The data folder, each organisation in it, and the ports or the running server. */
 export async function checkServer(config: ServerConfig): Promise<readonly Finding[]> {
   const { data } = config.organisation;
-  if (!existsSync(data)) return [ok('Data folder', `${data} is not there yet: no server ran here`), ...(await checkPorts(config))];
+  if (!existsSync(data))
+    return [ok('Data folder', `${data} is not there yet: no server ran here`), ...(await checkPorts(config))];
   const domains = await organisationsIn(data);
   const organisations = [];
   for (const domain of domains) organisations.push(...(await checkOrganisation(data, domain)));
@@ -44,7 +45,13 @@ async function checkFolder(data: string): Promise<readonly Finding[]> {
   try {
     await access(data, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
-    return [fail('Data folder', `${data} cannot be written (${codeOf(error)})`, "Run this as the server's account, or correct the owner.")];
+    return [
+      fail(
+        'Data folder',
+        `${data} cannot be written (${codeOf(error)})`,
+        "Run this as the server's account, or correct the owner.",
+      ),
+    ];
   }
   const { mode } = await stat(data);
   const open = process.platform !== 'win32' && (mode & OTHERS) !== 0;
@@ -67,11 +74,25 @@ async function checkClock(data: string, domains: readonly string[]): Promise<rea
     const { database } = organisationPaths(join(data, domain));
     return [database, `${database}-wal`];
   });
-  const times = await Promise.all(files.map((file) => stat(file).then(({ mtimeMs }) => mtimeMs, () => 0)));
+  const times = await Promise.all(
+    files.map((file) =>
+      stat(file).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => 0,
+      ),
+    ),
+  );
   const ahead = Math.max(0, ...times) - nodeClock.now();
-  if (ahead <= CLOCK_SLACK_MS) return [ok('Clock', `${new Date(nodeClock.now()).toISOString().slice(0, 19)} UTC, not before the last write`)];
+  if (ahead <= CLOCK_SLACK_MS)
+    return [ok('Clock', `${new Date(nodeClock.now()).toISOString().slice(0, 19)} UTC, not before the last write`)];
   const seconds = Math.round(ahead / 1000);
-  return [fail('Clock', `stands ${seconds} s before the last write to the database`, 'Set the time, best by NTP: devices may be 5 s off at most.')];
+  return [
+    fail(
+      'Clock',
+      `stands ${seconds} s before the last write to the database`,
+      'Set the time, best by NTP: devices may be 5 s off at most.',
+    ),
+  ];
 }
 
 async function checkOrganisation(data: string, name: string): Promise<readonly Finding[]> {
@@ -81,7 +102,10 @@ async function checkOrganisation(data: string, name: string): Promise<readonly F
   try {
     const identity = await openOrganisation(folder, domain.value, nodeClock.now());
     identity.signer.close();
-    return [certificateFinding(name, identity.certificate.notAfter), databaseFinding(name, organisationPaths(folder).database)];
+    return [
+      certificateFinding(name, identity.certificate.notAfter),
+      databaseFinding(name, organisationPaths(folder).database),
+    ];
   } catch (error) {
     const detail = error instanceof Error ? error.message : 'cannot be opened';
     return [fail(`${name} keys`, detail, 'Restore the key files from your backup.')];
@@ -104,16 +128,25 @@ function databaseFinding(domain: string, file: string): Finding {
     try {
       const application = pragma(database, 'application_id');
       const version = pragma(database, 'user_version');
-      if (application !== APPLICATION_ID) return fail(what, `${file} is not a NORC database`, 'Restore it from a backup.');
+      if (application !== APPLICATION_ID)
+        return fail(what, `${file} is not a NORC database`, 'Restore it from a backup.');
       if (version > SCHEMA_VERSION) {
-        return fail(what, `was written by a newer version (schema ${version}, this one knows ${SCHEMA_VERSION})`, 'Start the newer NORC.');
+        return fail(
+          what,
+          `was written by a newer version (schema ${version}, this one knows ${SCHEMA_VERSION})`,
+          'Start the newer NORC.',
+        );
       }
       return ok(what, `schema ${version}`);
     } finally {
       database.close();
     }
   } catch (error) {
-    return fail(what, `${file} cannot be read (${codeOf(error)})`, 'Look at its permissions; if it is damaged, restore it from a backup.');
+    return fail(
+      what,
+      `${file} cannot be read (${codeOf(error)})`,
+      'Look at its permissions; if it is damaged, restore it from a backup.',
+    );
   }
 }
 
@@ -134,7 +167,10 @@ interface Status {
   }[];
 }
 
-async function checkRunning(folder: string, domain: string): Promise<{ running: boolean; findings: readonly Finding[] }> {
+async function checkRunning(
+  folder: string,
+  domain: string,
+): Promise<{ running: boolean; findings: readonly Finding[] }> {
   const client = new AdminClient(organisationPaths(folder).adminSocket);
   try {
     const status = await client.get<Status>('/status');
@@ -143,7 +179,8 @@ async function checkRunning(folder: string, domain: string): Promise<{ running: 
     return { running: true, findings: [here, ...status.links.map((link) => linkFinding(domain, link))] };
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    if (error.exitCode === EXIT.unavailable) return { running: false, findings: [ok(`${domain} server`, 'does not run')] };
+    if (error.exitCode === EXIT.unavailable)
+      return { running: false, findings: [ok(`${domain} server`, 'does not run')] };
     return { running: true, findings: [fail(`${domain} server`, error.message, error.next ?? 'See its log.')] };
   }
 }

@@ -39,7 +39,7 @@ export async function startChildServer(args: readonly string[]): Promise<ChildSe
   const child = spawn(
     process.execPath,
     ['--disable-warning=ExperimentalWarning', MAIN, 'server', '--json', '--until-input-ends', ...args],
-    { stdio: ['pipe', 'pipe', 'pipe'] },
+    { stdio: ['pipe', 'pipe', 'pipe'], env: environmentWithoutSettings() },
   );
   let complaint = '';
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
@@ -53,6 +53,11 @@ export async function startChildServer(args: readonly string[]): Promise<ChildSe
   const ready = await Promise.race([firstLine(child), ended]);
   if (typeof ready !== 'object') throw new ChildServerError(complaint.trim(), ready);
   return { processId: child.pid ?? 0, ready, ended, stop: () => stop(child, ended) };
+}
+
+/** Its configuration file says everything: what is set here for another server is not for this one. */
+function environmentWithoutSettings(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('NORC_')));
 }
 
 function firstLine(child: ChildProcess): Promise<ReadyLine> {

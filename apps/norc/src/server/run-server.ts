@@ -47,6 +47,7 @@ export async function runServer(run: ServerRun): Promise<void> {
 /** Only for development: in real use the root key is made on purpose, once, by `norc org init`. */
 async function createMissing(data: string, domains: readonly Domain[]): Promise<readonly Domain[]> {
   const missing = domains.filter((domain) => !existsSync(organisationPaths(join(data, domain)).keys));
-  for (const domain of missing) await initOrganisation(join(data, domain), domain, { clock: nodeClock, random: nodeRandom });
+  for (const domain of missing)
+    await initOrganisation(join(data, domain), domain, { clock: nodeClock, random: nodeRandom });
   return missing;
 }

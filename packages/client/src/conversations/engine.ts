@@ -128,7 +128,7 @@ export class ConversationEngine {
         this.#devicesListed(message.body);
         return;
       case 'key_stock':
-        void this.#keys.check(message.body.count);
+        void this.#keys.counted(message.body.count);
         return;
       default:
         return;

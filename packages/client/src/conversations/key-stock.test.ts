@@ -46,7 +46,9 @@ test('the stock is topped up when the server says that it is low, and when the d
   assert.equal(stockOf(world, anna).once.length, 30);
   assert.equal(takeAll(world, anna, bruno), 30);
   await anna.crash();
-  assert.equal(stockOf(world, anna).once.length, 30);
+  const held = (await anna.store.read.keyPackages()).filter(({ lastResort }) => !lastResort);
+  assert.equal(held.length, 60, 'who claims and never writes does not fill the disk');
+  assert.equal(stockOf(world, anna).once.length, 24);
   await world.close();
 });
 
@@ -107,5 +109,20 @@ test('old packages are forgotten, and the last resort is renewed before its end'
     (await refs()).filter((ref) => before.includes(ref)),
     [],
   );
+  await world.close();
+});
+
+test('a server that always says that it has none does not fill the disk', async () => {
+  const world = standardWorld(testkit, { seed: 'bottomless' });
+  const anna = await world.device('anna@alpha.example');
+  const session = [...world.server(anna.user).sessions][0] ?? assert.fail();
+  for (let i = 0; i < 20; i += 1) {
+    session.push({ type: 'key_stock', body: { count: 0 } });
+    if (i % 3 === 0) await world.settle();
+  }
+  await world.settle();
+  const once = (await anna.store.read.keyPackages()).filter((row) => !row.lastResort);
+  assert.equal(once.length, 8);
+  assert.deepEqual(anna.faults, []);
   await world.close();
 });

@@ -8,6 +8,8 @@ const LIFE_MS = LIMITS.keyPackageDaysMax * DAY_MS;
 const RENEW_MS = 3 * DAY_MS;
 /** A Welcome may come late: secrets are kept for this long after the package's end. */
 const LATE_MS = LIFE_MS;
+/** Live one-time packages that are held, as a multiple of those that the server should have. */
+const HELD_TIMES_MAX = 2;
 
 /**
  * Keeps KeyPackages on the server, so that people can be reached while they are
@@ -17,6 +19,7 @@ const LATE_MS = LIFE_MS;
 export class KeyStock {
   readonly #ctx: EngineContext;
   #checking: Promise<void> = Promise.resolve();
+  #isChecking = false;
 
   constructor(ctx: EngineContext) {
     this.#ctx = ctx;
@@ -24,8 +27,21 @@ export class KeyStock {
 
   /** `count`: one-time packages that the server has. Undefined: only the last resort is looked after. */
   check(count: number | undefined): Promise<void> {
-    this.#checking = this.#checking.then(() => this.#check(count)).catch(this.#ctx.fault);
+    this.#checking = this.#checking
+      .then(async () => {
+        this.#isChecking = true;
+        await this.#check(count);
+      })
+      .catch(this.#ctx.fault)
+      .finally(() => {
+        this.#isChecking = false;
+      });
     return this.#checking;
+  }
+
+  /** Pushed by the server. What it counted while packages are on their way is known to be wrong. */
+  async counted(count: number): Promise<void> {
+    if (!this.#isChecking) await this.check(count);
   }
 
   async #check(count: number | undefined): Promise<void> {
@@ -33,9 +49,16 @@ export class KeyStock {
     const stock = await this.#ctx.store.read.keyPackages();
     const { keyPackages } = this.#ctx.policy;
     const low = count !== undefined && count < Math.min(LIMITS.keyPackagesLow, keyPackages);
-    const missing = low ? keyPackages - count : 0;
+    const missing = low ? Math.min(keyPackages - count, this.#room(stock)) : 0;
     const lastResort = stock.some((row) => this.#isGoodLastResort(row));
     if (missing > 0 || !lastResort) await this.#publish(missing, !lastResort, stock);
+  }
+
+  /** A server that says again and again that it has none must not fill the disk. */
+  #room(stock: readonly KeyPackageStock[]): number {
+    const live = stock.filter((row) => !row.lastResort && row.usedAt === undefined && row.expiresAt > this.#now());
+    const unpublished = live.filter((row) => !row.published).length;
+    return Math.max(0, HELD_TIMES_MAX * this.#ctx.policy.keyPackages - live.length) + unpublished;
   }
 
   #isGoodLastResort({ lastResort, published, usedAt, expiresAt }: KeyPackageStock): boolean {

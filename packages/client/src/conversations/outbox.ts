@@ -211,6 +211,7 @@ export class Outbox {
   }
 
   async #queued(messageId: MessageId): Promise<void> {
+    if (!this.#isWaiting(messageId)) return;
     this.#waits = 0;
     const batch = new Batch();
     const key = this.#ownKey(messageId, false);

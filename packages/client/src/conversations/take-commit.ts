@@ -8,7 +8,7 @@ import type { Cell } from './cell.ts';
 import type { CommitDriver } from './commit-driver.ts';
 import type { EngineContext } from './context.ts';
 import { mayOpenLater } from './dispositions.ts';
-import { addProblem, detailsIn, isWhatItSays, type LogHooks, type Taken } from './take-message.ts';
+import { addProblem, detailsIn, isWhatItSays, lineId, type LogHooks, type Taken } from './take-message.ts';
 
 export interface CommitSurroundings {
   readonly driver: CommitDriver;
@@ -234,7 +234,8 @@ function devicesPerUser(members: readonly Member[]): ReadonlyMap<UserAddress, nu
 }
 
 function noticesWrite(cell: Cell, entry: LogEntry, notices: readonly Notice[]) {
-  const { sender, messageId, senderUser: user, seq, storedAt: sentAt } = entry;
+  const { sender, senderUser: user, seq, storedAt: sentAt } = entry;
+  const messageId = lineId(entry);
   const body = { type: 'notices', notices } as const;
   const message = { conversationId: cell.id, sender, messageId, user, seq, sentAt, body };
   return { op: 'message.add', message } as const;

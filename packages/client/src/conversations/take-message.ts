@@ -1,5 +1,5 @@
 import { parseAuthenticatedData, peekMessage, type Received } from '@norc/mls';
-import type { ErrorName, MessageId } from '@norc/protocol/base';
+import { type ErrorName, idFromBytes, type MessageId, sameBytes } from '@norc/protocol/base';
 import { decodeContent, encodeContent, type MessageContent } from '@norc/protocol/norc-c';
 import type { LogEntry } from '@norc/protocol/norc-f';
 import type { ClientWrite } from '../store/port.ts';
@@ -92,8 +92,17 @@ function problemOf(code: ErrorName, { senderUser: user }: LogEntry): Problem {
   }
 }
 
+/**
+ * What a line about the group is kept under. By its place in the log, since a member that
+ * gave its commit the id of a message it had sent before would otherwise not be seen doing it.
+ */
+export function lineId({ hash }: LogEntry): MessageId {
+  return idFromBytes(hash.subarray(0, 16));
+}
+
 export function addProblem(cell: Cell, entry: LogEntry, batch: Batch, problem: Problem): 'taken' {
-  const { sender, messageId, senderUser: user, seq, storedAt: sentAt } = entry;
+  const { sender, senderUser: user, seq, storedAt: sentAt } = entry;
+  const messageId = entry.kind === 'application' ? entry.messageId : lineId(entry);
   const body = { type: 'problem', problem } as const;
   const message = { conversationId: cell.id, sender, messageId, user, seq, sentAt, body };
   batch.writes.push({ op: 'message.add', message });
@@ -146,12 +155,43 @@ export async function takeOwnMessage(
     addProblem(cell, { ...entry, senderUser: ctx.self.user }, batch, { cause: 'device.storage_lost' });
     return;
   }
+  if (!isWhatWasSent(cell, entry, item)) {
+    refuseForged(ctx, cell, entry, batch, row === undefined ? undefined : key);
+    if (item !== undefined) batch.writes.push({ op: 'outgoing.delete', id: messageId });
+    return;
+  }
   if (row !== undefined) batch.writes.push({ op: 'message.order', key, seq });
   const content = contentOf(item, row);
   if (content !== undefined) {
     await addContent(ctx, cell, { ...entry, senderUser: ctx.self.user }, content, batch, hooks);
   }
   if (item !== undefined) batch.writes.push({ op: 'outgoing.delete', id: messageId });
+}
+
+/**
+ * The others open the entry's bytes; this device can only compare them. A message that was
+ * sealed again for a later epoch may have been ordered as it was before.
+ */
+function isWhatWasSent(cell: Cell, entry: LogEntry, item: OutgoingRow | undefined): boolean {
+  if (!isWhatItSays(cell, entry)) return false;
+  const sealed = item?.sealed;
+  if (item === undefined || sealed === undefined) return item === undefined;
+  if (entry.epoch === sealed.epoch) return sameBytes(entry.body, sealed.bytes);
+  return entry.epoch < sealed.epoch && item.attempts > 1;
+}
+
+/** Under an id of this device the hub ordered something else: nobody can read there what was written. */
+function refuseForged(
+  ctx: EngineContext,
+  cell: Cell,
+  entry: LogEntry,
+  batch: Batch,
+  key: MessageKey | undefined,
+): void {
+  const problem = { cause: 'key.tampered' } as const;
+  ctx.emit({ type: 'warning', warning: 'message_forged', problem, conversationId: cell.id });
+  if (key === undefined) addProblem(cell, { ...entry, senderUser: ctx.self.user }, batch, problem);
+  else batch.writes.push({ op: 'message.state', key, state: { state: 'failed', problem } });
 }
 
 function contentOf(item: OutgoingRow | undefined, row: MessageRow | undefined): MessageContent | undefined {

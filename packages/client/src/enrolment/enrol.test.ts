@@ -141,3 +141,11 @@ test('a device whose clock is ten minutes off enrols all the same', async () => 
     must(await attempt(world, { clock: { now: () => instant(world.time.now() + offset) } }));
   }
 });
+
+test('the server cannot move the clock that its certificate is checked by; a clock that is far off is named', async () => {
+  const world = standardWorld(testkit, { seed: 'far clock' });
+  const code = async (milliseconds: number) =>
+    errorOf(await attempt(world, { clock: { now: () => instant(world.time.now() + milliseconds) } }))?.code;
+  assert.equal(await code(-2 * 3_600_000), 'clock_skew');
+  assert.equal(await code(-4000 * 86_400_000), 'certificate_expired', 'the server’s own certificate comes first');
+});

@@ -12,7 +12,13 @@ import {
   sameBytes,
   utf8Length,
 } from '@norc/protocol/base';
-import { type Crypto, rootKeyFingerprint, verifyDeviceCertificate } from '@norc/protocol/crypto';
+import {
+  type Crypto,
+  type DeviceCertificateChain,
+  type PinnedOrg,
+  rootKeyFingerprint,
+  verifyDeviceCertificate,
+} from '@norc/protocol/crypto';
 import { checkVersionList, SUPPORTED_VERSIONS, type VersionList } from '@norc/protocol/handshake';
 import {
   decodeEnrolmentCode,
@@ -25,6 +31,7 @@ import { fingerprintedServer } from '../session/server-evidence.ts';
 import { type LinkEnd, type LinkFacts, type LinkWorld, SessionLink } from '../session/session-link.ts';
 import type { ClientStore } from '../store/port.ts';
 import type { DeviceRow } from '../store/rows.ts';
+import { checkingTime } from '../trust/clock-skew.ts';
 
 export interface EnrolOptions extends LinkWorld {
   /** As the person typed it. */
@@ -55,7 +62,8 @@ export type Enrolled = DeviceRow & { readonly registration: NonNullable<DeviceRo
  *
  * Errors: those of the code; certificate_invalid when somebody else than the code's
  * organisation answers, before anything is said to them; enrolment_invalid when the
- * code is used, expired or for somebody else; no_route. Throws RangeError for a profile
+ * code is used, expired or for somebody else; clock_skew when this device's clock is
+ * outside of its new certificate; no_route. Throws RangeError for a profile
  * that is a device already, StoreError when the store fails.
  */
 export async function enrol(options: EnrolOptions): Promise<Result<Enrolled, EnrolmentReject>> {
@@ -153,8 +161,13 @@ class Enrolment {
     if (device === undefined) return reject('unexpected_message', 'device_registered');
     const { device_certificate: certificate, issuer_certificate: issuer } = registered;
     const pinned = { org: device.domain, rootKey: device.orgRootKey };
-    const verified = verifyDeviceCertificate(this.#options.crypto, { certificate, issuer }, { pinned, now });
-    if (!verified.ok) return verified;
+    // By this device's own clock, as it will be verified from now on: what the server says of the time moves it little.
+    const chain = { certificate, issuer };
+    const verified = this.#verify(chain, pinned, checkingTime(this.#options.clock.now(), now));
+    if (!verified.ok) {
+      const byServer = this.#verify(chain, pinned, now);
+      return byServer.ok ? reject('clock_skew', 'the clock of this device seems to be wrong') : verified;
+    }
     const { deviceId, user, publicKey } = verified.value;
     if (deviceId !== device.deviceId || user !== device.user || !sameBytes(publicKey, device.publicKey)) {
       return reject('certificate_invalid', 'certificate of another device');
@@ -168,6 +181,10 @@ class Enrolment {
     this.#device = { ...device, registration };
     await this.#options.store.transact([{ op: 'device.put', device: this.#device }]);
     return ok(undefined);
+  }
+
+  #verify(chain: DeviceCertificateChain, pinned: PinnedOrg, now: Instant) {
+    return verifyDeviceCertificate(this.#options.crypto, chain, { pinned, now });
   }
 
   /** A failing store is no peer's fault: it is thrown, not returned. */

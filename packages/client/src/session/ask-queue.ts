@@ -6,6 +6,8 @@ import { newMessageId } from './session-link.ts';
 
 /** Requests that wait for room. Engines bound what they have under way, so more is a loop of our own. */
 const WAITING_MAX = 1024;
+/** A server may not silence a device for longer by one word. */
+const RETRY_AFTER_MS_MAX = 3_600_000;
 
 /** How a received message was disposed of. */
 export type Sorted = 'reply' | 'push' | 'late' | 'unexpected';
@@ -90,6 +92,7 @@ function answer({ done }: OpenAsk, message: ReceivedMessage<NorcCMessage>): void
     done({ ok: true, value: message.body });
     return;
   }
-  const { code, retry_after_ms: retryAfter } = message.body;
+  const { code, retry_after_ms: asked } = message.body;
+  const retryAfter = asked === undefined ? undefined : Math.min(asked, RETRY_AFTER_MS_MAX);
   done(failure('refused', { code: errorNameOf(code) ?? 'internal', detail: 'said by the server' }, retryAfter));
 }

@@ -138,7 +138,8 @@ export class ServerSession implements Asking {
   #dial(connection: Connecting): void {
     this.#show({ state: 'connecting', failures: connection.failures });
     const { store, pinned } = this.#options;
-    store.read.serverVersion(pinned.org)
+    store.read
+      .serverVersion(pinned.org)
       .then((seen) => {
         if (this.#connection === connection) this.#connect(seen?.major);
       })

@@ -201,10 +201,8 @@ export class SessionLink implements TransportHandler {
       now,
     });
     if (!outcome.ok) {
-      const { code } = outcome.error;
-      // The one refusal that is about what the server has signed.
-      if (code === 'downgrade_refused' && !outcome.error.unsigned) this.end(code);
-      else this.#end({ cause: 'protocol', code, unproven: true });
+      const { code, proven } = outcome.error;
+      this.#end({ cause: 'protocol', code, ...(proven ? {} : { unproven: true }) });
       return;
     }
     const { version, suite, compatibilityMode, transcriptHash, responder: server, newestMajorSeen } = outcome.value;

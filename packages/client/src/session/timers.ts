@@ -4,6 +4,9 @@ export interface Timers {
   after(delayMs: number, run: () => void): () => void;
 }
 
+/** What JavaScript's timers can wait, almost 25 days: more would be no wait at all. */
+export const DELAY_MS_MAX = 2 ** 31 - 1;
+
 /** One delay at a time: setting it again replaces the one before. */
 export class Alarm {
   readonly #timers: Timers;
@@ -19,7 +22,7 @@ export class Alarm {
 
   set(delayMs: number, run: () => void): void {
     this.clear();
-    this.#cancel = this.#timers.after(Math.max(0, delayMs), () => {
+    this.#cancel = this.#timers.after(Math.min(Math.max(0, delayMs), DELAY_MS_MAX), () => {
       this.#cancel = undefined;
       run();
     });

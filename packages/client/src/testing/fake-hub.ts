@@ -6,13 +6,14 @@ import {
   type DeviceId,
   type Domain,
   domainOf,
+  idFromBytes,
   type MessageId,
   ok,
   type Result,
   reject,
   type UserAddress,
 } from '@norc/protocol/base';
-import type { Crypto } from '@norc/protocol/crypto';
+import type { Crypto, KeyPair } from '@norc/protocol/crypto';
 import type { NorcCBody } from '@norc/protocol/norc-c';
 import {
   advance,
@@ -25,7 +26,9 @@ import {
   type EntryFacts,
   freeze,
   groupEvidence,
+  HUB_DEVICE,
   headOf,
+  hubUser,
   type LinkedEntry,
   linkEntry,
   type MlsHeader,
@@ -136,8 +139,11 @@ export class FakeHub {
     });
   }
 
-  async #append(log: FakeLog, submission: Submission): Promise<Result<LinkedEntry>> {
-    const header = readHeader(submission.body);
+  async #append(
+    log: FakeLog,
+    submission: Submission,
+    header: Result<MlsHeader> = readHeader(submission.body),
+  ): Promise<Result<LinkedEntry>> {
     if (!header.ok) return header;
     const before = log.entries.find((entry) => entry.messageId === submission.messageId);
     const ordered = before === undefined ? {} : { ordered: before };
@@ -182,6 +188,23 @@ export class FakeHub {
       proposedRemovals: proposed.map(({ identity }) => identity.deviceId),
     };
     return ok({ commit: commitEvidence(facts), view: change.view });
+  }
+
+  /** The hub proposes to remove a device, as an external sender of the group. */
+  propose(conversation: ConversationId, device: DeviceId, keys: KeyPair): Promise<Result<LinkedEntry>> {
+    return this.#oneByOne(async () => {
+      const log = this.logs.get(conversation);
+      const leaf = log?.view.members.find(({ identity }) => identity.deviceId === device)?.leafIndex;
+      if (log === undefined || leaf === undefined) return reject('forbidden', 'device');
+      const { hub, label, epoch } = log.state;
+      const { publicKey, privateKey: signPrivateKey } = keys;
+      const body = await log.view.proposeRemove(leaf, { publicKey, signPrivateKey });
+      const messageId: MessageId = idFromBytes(this.#crypto.blake3(body).slice(0, 16));
+      const authenticatedData = { conversation, messageId, label };
+      const header: MlsHeader = { conversation, epoch, wire: 'public', contentType: 'proposal', authenticatedData };
+      const from = { sender: HUB_DEVICE, senderUser: hubUser(hub), origin: hub };
+      return await this.#append(log, { conversation, messageId, kind: 'proposal', body, ...from }, ok(header));
+    });
   }
 
   /** What a dishonest hub orders: anything, by no rule, onto a chain that is sound. */

@@ -18,6 +18,7 @@ import type { Crypto, PinnedOrg } from '@norc/protocol/crypto';
 import { lowestLevel, type VerifiedTrustCertificate, verifyTrustCertificate } from '@norc/protocol/norc-t';
 import type { Asking, Reply } from '../session/ask.ts';
 import type { ClientStore } from '../store/port.ts';
+import { checkingTime } from './clock-skew.ts';
 
 /** What this device knows of another organisation, checked by itself. */
 export interface Organisation extends PinnedOrg {
@@ -121,7 +122,8 @@ export class TrustAnchors {
     if (!verified.ok) return verified;
     const { subject, notBefore, notAfter } = verified.value;
     if (subject !== org) return reject('certificate_invalid', 'subject of the trust certificate');
-    if (now < notBefore || now >= notAfter) return reject('certificate_expired', 'trust certificate');
+    if (checkingTime(now, notBefore) < notBefore || now >= notAfter)
+      return reject('certificate_expired', 'trust certificate');
     return verified;
   }
 

@@ -1,5 +1,15 @@
 import type { MemberIdentity, VerifyCredential, VerifyHub } from '@norc/mls';
-import { concatBytes, type Domain, type Instant, ok, type Result, reject, sameBytes, toHex } from '@norc/protocol/base';
+import {
+  concatBytes,
+  type Domain,
+  type Instant,
+  instant,
+  ok,
+  type Result,
+  reject,
+  sameBytes,
+  toHex,
+} from '@norc/protocol/base';
 import {
   type Crypto,
   DEVICE_CERTIFICATE,
@@ -9,6 +19,7 @@ import {
   verifyServerCertificate,
 } from '@norc/protocol/crypto';
 import type { TrustAnchors } from './anchors.ts';
+import { checkingTime } from './clock-skew.ts';
 
 /** Verdicts that are kept: a device is in many conversations, and its chain costs two signatures. */
 const VERDICTS_MAX = 4096;
@@ -33,6 +44,8 @@ export function credentialVerifier(crypto: Crypto, anchors: TrustAnchors): Verif
     }
     const parsed = parseDocument(DEVICE_CERTIFICATE, certificate);
     if (!parsed.ok) return parsed;
+    const server = parseDocument(SERVER_CERTIFICATE, issuer);
+    if (!server.ok) return server;
     const pinned = await anchors.pinned(parsed.value.body.org);
     if (!pinned.ok) return pinned;
     const name = toHex(
@@ -42,13 +55,14 @@ export function credentialVerifier(crypto: Crypto, anchors: TrustAnchors): Verif
     if (known !== undefined && now < known.notAfter && sameBytes(known.rootKey, pinned.value.rootKey)) {
       return ok(known.identity);
     }
-    const verified = verifyDeviceCertificate(crypto, { certificate, issuer }, { pinned: pinned.value, now });
+    const at = checkingTime(now, parsed.value.body.not_before, server.value.body.not_before);
+    const verified = verifyDeviceCertificate(crypto, { certificate, issuer }, { pinned: pinned.value, now: at });
     if (!verified.ok) return verified;
-    const { deviceId, user, org, publicKey, notAfter, issuer: server } = verified.value;
+    const { deviceId, user, org, publicKey } = verified.value;
     if (!sameBytes(publicKey, signaturePublicKey)) return reject('credential_invalid', 'certificate of another key');
     const identity = { deviceId, user, org };
-    const end = notAfter < server.notAfter ? notAfter : server.notAfter;
-    remember(verdicts, name, { identity, rootKey: pinned.value.rootKey, notAfter: end });
+    const notAfter = instant(Math.min(verified.value.notAfter, verified.value.issuer.notAfter));
+    remember(verdicts, name, { identity, rootKey: pinned.value.rootKey, notAfter });
     return ok(identity);
   };
 }

@@ -38,6 +38,8 @@ export function createDhKemX25519(crypto: Pick<Crypto, 'x25519' | 'hmac'>): Kem 
       return pairOf(labels.expand(prk, 'sk', NOTHING, KEY_BYTES));
     },
     publicKeyOf: (privateKey) => pairOf(privateKey).publicKey,
+    isPublicKey: (key) =>
+      key.length === KEY_BYTES && crypto.x25519.agree(new Uint8Array(KEY_BYTES).fill(1), key) !== undefined,
     encapsulate(publicKey, random) {
       const ephemeral = pairOf(random(KEY_BYTES));
       const shared = crypto.x25519.agree(ephemeral.privateKey, publicKey);

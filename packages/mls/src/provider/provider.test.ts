@@ -36,6 +36,22 @@ test('X-Wing refuses what cannot be a key or an encapsulation', () => {
   assert.throws(() => xWing.publicKeyOf(new Uint8Array(31)), RangeError);
 });
 
+test('a key that cannot be sealed to is known as one without sealing', () => {
+  const { publicKey } = xWing.generate(random);
+  assert.ok(xWing.isPublicKey(publicKey));
+  const bent = [
+    publicKey.subarray(1),
+    publicKey.slice().fill(0, 1184),
+    ...[0, 1, 2, 383, 384, 1149, 1150, 1151].map((at) => publicKey.slice().fill(0xff, at, at + 2)),
+    ...fc.sample(fc.uint8Array({ minLength: 1216, maxLength: 1216 }), 5),
+  ];
+  for (const key of bent) assert.equal(xWing.isPublicKey(key), xWing.encapsulate(key, random) !== undefined);
+  assert.ok(bent.some((key) => !xWing.isPublicKey(key)));
+  const kemKey = kem.generate(random).publicKey;
+  assert.ok(kem.isPublicKey(kemKey));
+  assert.ok(!kem.isPublicKey(new Uint8Array(32)) && !kem.isPublicKey(kemKey.subarray(1)));
+});
+
 test('a changed X-Wing encapsulation gives another secret', () => {
   const { publicKey, privateKey } = xWing.generate(random);
   const sealed = xWing.encapsulate(publicKey, random);

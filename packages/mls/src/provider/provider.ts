@@ -25,6 +25,8 @@ export interface Kem {
   /** RFC 9180 `DeriveKeyPair`. */
   derive(ikm: Uint8Array): KeyPair;
   publicKeyOf(privateKey: Uint8Array): Uint8Array;
+  /** Whether `encapsulate` takes it. Cheaper than doing it. */
+  isPublicKey(key: Uint8Array): boolean;
   /** `undefined` when the public key is not valid. */
   encapsulate(publicKey: Uint8Array, random: RandomBytes): Encapsulation | undefined;
   /** `undefined` when the encapsulation is malformed. A wrong one of the right form gives an unrelated secret. */

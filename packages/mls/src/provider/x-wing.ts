@@ -9,6 +9,12 @@ const ML_KEM_PUBLIC_KEY_BYTES = 1184;
 const ML_KEM_CIPHERTEXT_BYTES = 1088;
 const X25519_BYTES = 32;
 
+/** Without the 32-byte seed at its end, any value of which is valid. */
+const ML_KEM_VECTOR_BYTES = ML_KEM_PUBLIC_KEY_BYTES - 32;
+const ML_KEM_MODULUS = 3329;
+/** No secret: whether a point is of low order shows with any scalar. */
+const PROBE = new Uint8Array(X25519_BYTES).fill(1);
+
 export const X_WING_KEM_ID = 0x647a;
 const LABEL = utf8('\\.//^\\');
 
@@ -77,6 +83,12 @@ export function createXWing(crypto: Pick<Crypto, 'x25519' | 'mlKem768' | 'equal'
     derive: (ikm) => pairOf(sha3.shake256(ikm, SEED_BYTES)),
     publicKeyOf: (privateKey) => expand(privateKey).publicKey,
 
+    isPublicKey(key) {
+      if (key.length !== ML_KEM_PUBLIC_KEY_BYTES + X25519_BYTES) return false;
+      const probe = crypto.x25519.agree(PROBE, key.subarray(ML_KEM_PUBLIC_KEY_BYTES));
+      return probe !== undefined && isReduced(key.subarray(0, ML_KEM_VECTOR_BYTES));
+    },
+
     encapsulate(publicKey, random) {
       if (publicKey.length !== ML_KEM_PUBLIC_KEY_BYTES + X25519_BYTES) return undefined;
       const mlKem = crypto.mlKem768.encapsulate(publicKey.subarray(0, ML_KEM_PUBLIC_KEY_BYTES));
@@ -112,4 +124,15 @@ export function createXWing(crypto: Pick<Crypto, 'x25519' | 'mlKem768' | 'equal'
       zeroBytes(privateKey);
     },
   };
+}
+
+/** The modulus check of FIPS 203 section 7.2: all coefficients, 12 bits each, are below the modulus. */
+function isReduced(vector: Uint8Array): boolean {
+  for (let at = 0; at < vector.length; at += 3) {
+    const a = vector[at] ?? 0;
+    const b = vector[at + 1] ?? 0;
+    const c = vector[at + 2] ?? 0;
+    if ((a | ((b & 0x0f) << 8)) >= ML_KEM_MODULUS || ((b >> 4) | (c << 4)) >= ML_KEM_MODULUS) return false;
+  }
+  return true;
 }

@@ -1,4 +1,15 @@
-import { type Instant, LIMITS, ok, type Random, type Result, reject, toBase64, utf8Length } from '../base/index.ts';
+import {
+  err,
+  type Instant,
+  LIMITS,
+  ok,
+  type Random,
+  type Reject,
+  type Result,
+  reject,
+  toBase64,
+  utf8Length,
+} from '../base/index.ts';
 import { type Crypto, type KeyClass, TRANSCRIPT_HASH_BYTES, transcriptHash } from '../crypto/index.ts';
 import { canonicalJsonText, type JsonObject, readJson } from '../wire/index.ts';
 import {
@@ -68,6 +79,11 @@ export interface AnswerContext<E extends ResponderEvidence> {
   readonly now: Instant;
 }
 
+export interface HelloReject extends Reject {
+  /** It is about what the responder has signed; any other can be brought about by whoever is on the way. */
+  readonly proven?: true;
+}
+
 export interface InitiatorOutcome<K extends KeyClass, E> extends HelloOutcome<K> {
   readonly responder: E;
   /** To be remembered for the next handshake with this peer (`DowngradeMemory`). */
@@ -132,7 +148,10 @@ export class AwaitHelloAnswer<K extends KeyClass> {
    * no_compatible_suite; transcript_mismatch; those of `verifyCertificate`;
    * signature_invalid; crypto. Throws TypeError when the state was used before.
    */
-  receive<E extends ResponderEvidence>(text: string, context: AnswerContext<E>): Result<InitiatorOutcome<K, E>> {
+  receive<E extends ResponderEvidence>(
+    text: string,
+    context: AnswerContext<E>,
+  ): Result<InitiatorOutcome<K, E>, HelloReject> {
     const sent = this.#sent;
     if (sent === undefined) throw new TypeError('this handshake state was used before');
     this.#sent = undefined;
@@ -154,7 +173,7 @@ export class AwaitHelloAnswer<K extends KeyClass> {
     sent: SentHello,
     text: string,
     context: AnswerContext<E>,
-  ): Result<CheckedAnswer<E>> {
+  ): Result<CheckedAnswer<E>, HelloReject> {
     const { crypto } = this.#deps;
     const { role } = this.#config;
     const parsed = parseAnswer(text, role);
@@ -172,7 +191,7 @@ export class AwaitHelloAnswer<K extends KeyClass> {
     }
     // Only now is the peer's list authentic: an alarm that anybody could raise would be worth nothing.
     const memory = checkDowngrade(context.memory, negotiated.value.peerVersions);
-    if (!memory.ok) return memory;
+    if (!memory.ok) return err({ ...memory.error, proven: true });
     return ok({ answer, ...negotiated.value, ...memory.value, responder: responder.value, transcriptHash: hash });
   }
 

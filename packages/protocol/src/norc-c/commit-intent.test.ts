@@ -47,8 +47,7 @@ test('a commit of an epoch before is none of its business', () => {
 });
 
 test('[C-41] a refusal for good ends it; one that may pass erases nothing, since the commit may be in the log', () => {
-  const refusal = (code: ErrorName) =>
-    step(pending, { kind: 'refused', messageId: id('ours'), code }, 10);
+  const refusal = (code: ErrorName) => step(pending, { kind: 'refused', messageId: id('ours'), code }, 10);
   const given = refusal('forbidden');
   assert.deepEqual(given.effects.at(-1), { do: 'failed', intent: 'add ben', code: 'forbidden' });
   assert.deepEqual([given.state, verbs(given)], [COMMIT_IDLE, ['abort', 'failed']]);
@@ -57,7 +56,11 @@ test('[C-41] a refusal for good ends it; one that may pass erases nothing, since
     assert.ok(unsure.state.state === 'pending', code);
     assert.deepEqual(verbs(unsure), []);
     assert.deepEqual(verbs(step(unsure.state, { kind: 'tick', epoch: 4 }, unsure.state.resendAt)), ['send']);
-    assert.deepEqual(verbs(step(unsure.state, orderedCommit('ours', 4))), ['adopt', 'done'], 'it was ordered all the same');
+    assert.deepEqual(
+      verbs(step(unsure.state, orderedCommit('ours', 4))),
+      ['adopt', 'done'],
+      'it was ordered all the same',
+    );
   }
   const other = step(pending, { kind: 'refused', messageId: id('another'), code: 'forbidden' });
   assert.equal(other.state, pending, 'of a former attempt');
@@ -80,7 +83,12 @@ test('[C-41] waits grow while a commit is refused for now', () => {
   let state = pending;
   let waited = 0;
   for (let i = 0; i < 4; i += 1) {
-    state = stepCommit(state, { kind: 'refused', messageId: id('ours'), code: 'queue_full' }, instant(0), longest).state;
+    state = stepCommit(
+      state,
+      { kind: 'refused', messageId: id('ours'), code: 'queue_full' },
+      instant(0),
+      longest,
+    ).state;
     assert.ok(state.state === 'pending' && state.resendAt > waited);
     waited = state.resendAt;
   }

@@ -202,11 +202,7 @@ function isRace(code: ErrorName): boolean {
   return code === 'epoch_conflict' || code === 'epoch_stale';
 }
 
-function lost<I>(
-  state: CommitPending<I>,
-  now: Instant,
-  random: Random,
-): CommitStep<I> {
+function lost<I>(state: CommitPending<I>, now: Instant, random: Random): CommitStep<I> {
   const { intent, messageId, epoch: passEpoch } = state;
   const attempt = state.attempt + 1;
   const abort = { do: 'abort', messageId } as const;

@@ -30,6 +30,7 @@ import {
   uint,
   userAddress,
   type WireLogEntry,
+  withEncodedBody,
 } from '../wire/index.ts';
 
 /** The hash chain of a conversation's log (spec/norc-f section 2). */
@@ -103,9 +104,12 @@ export function headAfter(head: LogHead, entry: LogEntry): LogHead {
   return { conversation: head.conversation, seq: entry.seq, hash: entry.hash };
 }
 
+/** Holds most headers, whose fields are bounded; overwritten by each hash. */
+const hashRoom = new Uint8Array(1024);
+
 /** BLAKE3("norc-log-v1" || previous hash || canonical CBOR of the header): 32 bytes. */
 export function entryHash(crypto: Crypto, previousHash: Uint8Array, header: LogEntryHeader): Uint8Array {
-  const encoded = encodeBody(
+  return withEncodedBody(
     headerSchema,
     {
       conversation: header.conversation,
@@ -121,8 +125,18 @@ export function entryHash(crypto: Crypto, previousHash: Uint8Array, header: LogE
       stored_at: header.storedAt,
     },
     'cbor',
+    (encoded) => crypto.blake3(hashInput(previousHash, encoded)),
   );
-  return crypto.blake3(concatBytes(labelBytes('norc-log-v1'), previousHash, encoded));
+}
+
+function hashInput(previousHash: Uint8Array, encoded: Uint8Array): Uint8Array {
+  const label = labelBytes('norc-log-v1');
+  const length = label.length + previousHash.length + encoded.length;
+  if (length > hashRoom.length) return concatBytes(label, previousHash, encoded);
+  hashRoom.set(label);
+  hashRoom.set(previousHash, label.length);
+  hashRoom.set(encoded, length - encoded.length);
+  return hashRoom.subarray(0, length);
 }
 
 /** The hub's act: gives `content` its place after `head`. */

@@ -7,7 +7,6 @@ import type { FieldNode, SchemaNode } from './schema.ts';
 import {
   checkBytes,
   checkChoice,
-  checkId,
   checkList,
   checkStruct,
   checkText,
@@ -117,7 +116,7 @@ function bytesCodec(lengthMin: number, lengthMax: number): Codec {
 }
 
 const ID_CODEC: Codec = {
-  encode: (writer, value) => writer.bytes(checkId(value)),
+  encode: (writer, value) => writer.id(checkText(value)),
   decode: (reader) => {
     const bytes = reader.bytes();
     if (bytes.length !== 16) refuse('wrong_type', 'an id has 16 bytes');

@@ -1,9 +1,10 @@
-import { LIMITS, utf8Length, writeUtf8 } from '../base/index.ts';
+import { LIMITS, utf8Length, writeHex, writeUtf8 } from '../base/index.ts';
 
 export const MAJOR = { uint: 0, bytes: 2, text: 3, array: 4, map: 5, simple: 7 } as const;
 export type Major = (typeof MAJOR)[keyof typeof MAJOR];
 
 const CAPACITY_FIRST = 512;
+const ID_BYTES = 16;
 const TWO_32 = 0x1_0000_0000;
 
 /**
@@ -63,6 +64,15 @@ export class CborWriter {
   bytes(value: Uint8Array): void {
     this.head(MAJOR.bytes, value.length);
     this.raw(value);
+  }
+
+  /** An id: the 16 bytes that its text is in hexadecimal. */
+  id(value: string): void {
+    if (value.length !== 2 * ID_BYTES) throw new RangeError('not an id');
+    this.head(MAJOR.bytes, ID_BYTES);
+    this.#reserve(ID_BYTES);
+    if (!writeHex(value, this.#buffer, this.#length)) throw new RangeError('not an id');
+    this.#length += ID_BYTES;
   }
 
   text(value: string, bytesMax: number = Number.MAX_SAFE_INTEGER): void {

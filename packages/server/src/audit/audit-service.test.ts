@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { nodeCrypto } from '@norc/crypto/node';
 import { verifyAuditChain } from '@norc/protocol/audit';
 import { type DeviceId, type Domain, idFromBytes, instant, parseUserAddress } from '@norc/protocol/base';
+import type { Signer } from '@norc/protocol/crypto';
 import type { AuditEvent } from '../services.ts';
 import { MemoryDisk, openMemoryStore } from '../storage/memory.ts';
 import type { Store } from '../storage/port.ts';
@@ -11,7 +12,8 @@ import { AuditService } from './audit-service.ts';
 const ORG = 'alpha.example' as Domain; // well formed
 const NOW = instant(1_800_000_000_000);
 const KEYS = nodeCrypto.ed25519.keyPair((length) => new Uint8Array(length).fill(7));
-const SIGNER = {
+const SIGNER: Signer = {
+  algorithm: 'ed25519',
   publicKey: KEYS.publicKey,
   sign: async (message: Uint8Array) => nodeCrypto.ed25519.sign(KEYS.privateKey, message),
 };
@@ -28,7 +30,7 @@ function service(store: Store, waiting: (() => void)[] = []): AuditService {
       signer: SIGNER,
       pseudonymKey: new Uint8Array(32),
     },
-    after: (_, run) => waiting.push(run),
+    after: (_, run) => void waiting.push(run),
     onFault: (fault: unknown) => assert.fail(String(fault)),
   });
 }

@@ -37,7 +37,7 @@ export function announceItem(
   return {
     id: entry.messageId,
     peer,
-    priority: 'interactive',
+    priority: 'control', // read before submissions: other things of the conversation wait for it
     type: MESSAGE_TYPES.conversation_announce,
     body,
     createdAt: now,

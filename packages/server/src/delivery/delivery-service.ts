@@ -7,6 +7,7 @@ import {
   instant,
   MESSAGE_TYPES,
   ok,
+  type Random,
   type Result,
   reject,
 } from '@norc/protocol/base';
@@ -35,6 +36,7 @@ import type {
   LocalSubmission,
   Membership,
   OrderedPlace,
+  OutgoingRelay,
   SendListener,
   SubmitOutcome,
 } from '../services.ts';
@@ -63,6 +65,8 @@ export interface DeliveryDependencies {
   readonly clock: Clock;
   readonly groups: PublicGroups;
   readonly decide: (question: TrustQuestion) => TrustDecision;
+  /** Spreads retries in time. */
+  readonly random: Random;
   /** Runs once after a delay; never keeps the process alive. */
   readonly after: (delayMilliseconds: number, run: () => void) => void;
   /** There is something for this organisation's server. */
@@ -90,8 +94,8 @@ export class DeliveryService implements Delivery {
   readonly #ears = new FanOut();
   readonly #marks: Marks;
   readonly #sweep: LogSweep;
-  /** Logs whose growth is to be told, and from which entry on. */
-  readonly #grewFrom = new Map<ConversationLog, number>();
+  /** Logs whose growth is to be told. */
+  readonly #grewLogs = new Set<ConversationLog>();
   /** Relays of one conversation run one after the other. */
   readonly #relays = new Map<ConversationId, Promise<unknown>>();
 
@@ -105,7 +109,7 @@ export class DeliveryService implements Delivery {
     this.#reading = new LocalReading(store);
     this.#sweep = new LogSweep(store, dependencies.clock);
     this.#marks = new Marks(dependencies, this.#logs, this.#ears, (conversation) => this.#sweep.touch(conversation));
-    this.#replication = new Replication(self, store, this.#logs, (write) => this.#marks.follower(write));
+    this.#replication = new Replication(dependencies, this.#logs, (write) => this.#marks.follower(write));
   }
 
   // ---- local devices ----
@@ -115,8 +119,8 @@ export class DeliveryService implements Delivery {
     if (!outcome.ok) return outcome;
     const { created, seq } = outcome.value;
     if (created !== undefined) {
+      this.#joined(request.conversation, created.joined); // at once: before the announcement can be answered
       await this.#logs.get(request.conversation);
-      this.#joined(request.conversation, created.joined, seq);
       this.#ears.grown(created.state.members.keys(), request.conversation, seq);
     }
     return ok({ state: 'sent', seq });
@@ -144,7 +148,7 @@ export class DeliveryService implements Delivery {
     const submission = { ...message, sender: sender.deviceId, senderUser: sender.user, origin: this.#d.self };
     this.#hub.send(log, submission, header, {
       settled: (outcome) => {
-        if (outcome.ok && !outcome.value.duplicate) this.#grew(log, outcome.value.seq);
+        if (outcome.ok && !outcome.value.duplicate) this.#grew(log);
         listener.settled(outcome.ok ? ok(sentOutcome(outcome.value)) : outcome);
       },
       failed: (error) => listener.failed(error),
@@ -160,9 +164,13 @@ export class DeliveryService implements Delivery {
     const before = submission.kind === 'commit' ? log.localDevices() : undefined;
     const outcome = await this.#hub.submit(log, submission, header.value);
     if (!outcome.ok || outcome.value.duplicate) return outcome;
-    this.#joined(log.conversation, outcome.value.joined, outcome.value.seq);
-    if (before === undefined) this.#grew(log, outcome.value.seq);
-    else this.#grown(log, outcome.value.seq, new Set([...before, ...log.localDevices()]));
+    this.#joined(log.conversation, outcome.value.joined);
+    for (const peer of outcome.value.left) {
+      this.#replication.appended(peer, log.conversation);
+      this.#d.wake(peer);
+    }
+    if (before === undefined) this.#grew(log);
+    else this.#grown(log, new Set([...before, ...log.localDevices()]));
     return outcome;
   }
 
@@ -285,16 +293,25 @@ export class DeliveryService implements Delivery {
     return this.#replication.linkUp(peer);
   }
 
-  nextRelay(peer: Domain): Promise<NorcFBody<'message_relay'> | undefined> {
+  nextRelay(peer: Domain): Promise<OutgoingRelay | undefined> {
     return this.#replication.next(peer);
   }
 
-  relayAcked(peer: Domain, conversation: ConversationId, seq: number, sentSeq: number): Promise<void> {
-    return this.#replication.acked(peer, conversation, seq, sentSeq);
+  relayAcked(peer: Domain, relay: OutgoingRelay, seq: number): Promise<void> {
+    return this.#replication.acked(peer, relay, seq);
   }
 
-  relayRefused(peer: Domain, conversation: ConversationId): void {
-    this.#replication.hold(peer, conversation);
+  relayRefused(peer: Domain, relay: OutgoingRelay): void {
+    this.#replication.refused(peer, relay);
+  }
+
+  announced(peer: Domain, conversation: ConversationId, seq: number): Promise<void> {
+    return this.#replication.announced(peer, conversation, seq);
+  }
+
+  async mayCarry(peer: Domain, conversation: ConversationId, bytes: number): Promise<boolean> {
+    const log = await this.#logs.get(conversation);
+    return log !== undefined && this.#replication.mayCarry(log, peer, bytes);
   }
 
   // ---- other servers: as a follower ----
@@ -325,8 +342,9 @@ export class DeliveryService implements Delivery {
         return known.state.hub === peer ? ok({ seq: known.state.headSeq }) : reject('forbidden', 'conversation');
       const joined = await this.#creation.announced(route.value, announce);
       if (!joined.ok) return joined;
-      const log = await this.#logs.get(announce.conversation);
-      if (log !== undefined) this.#grown(log, log.durableSeq, log.localDevices());
+      // A mark or relay that came first may have begun to load what was not there yet: the load after that one sees it.
+      const log = (await this.#logs.get(announce.conversation)) ?? (await this.#logs.get(announce.conversation));
+      if (log !== undefined) this.#grown(log, log.localDevices());
       return ok({ seq: joined.value.state.headSeq });
     });
   }
@@ -360,8 +378,7 @@ export class DeliveryService implements Delivery {
     appended: readonly { readonly entry: LinkedEntry; readonly change?: GroupChange }[],
     before: readonly Parameters<FanOut['resolved']>[0][],
   ): void {
-    const last = appended.at(-1);
-    if (last === undefined) return;
+    if (appended.length === 0) return;
     for (const { entry } of appended) {
       if (domainOf(entry.senderUser) === this.#d.self) {
         this.#ears.resolved(entry.sender, log.conversation, entry.messageId, placeOf(entry));
@@ -369,7 +386,7 @@ export class DeliveryService implements Delivery {
     }
     const changed = appended.some(({ change }) => change !== undefined);
     const now = log.localDevices();
-    this.#grown(log, last.entry.seq, changed ? new Set([...before, ...now]) : now);
+    this.#grown(log, changed ? new Set([...before, ...now]) : now);
   }
 
   // ---- both ----
@@ -400,35 +417,35 @@ export class DeliveryService implements Delivery {
     this.#marks.flush();
   }
 
-  #joined(conversation: ConversationId, peers: readonly Domain[], seq: number): void {
+  #joined(conversation: ConversationId, peers: readonly Domain[]): void {
     for (const peer of peers) {
-      this.#replication.joined(peer, conversation, seq);
+      this.#replication.joined(peer, conversation);
       this.#d.wake(peer);
     }
   }
 
-  /** Several messages are told of at once: all that became durable in this turn of the event loop. `seq`: of one of them. */
-  #grew(log: ConversationLog, seq: number): void {
-    if (this.#grewFrom.size === 0) queueMicrotask(() => this.#tellGrowth());
-    this.#grewFrom.set(log, Math.min(seq, this.#grewFrom.get(log) ?? seq));
+  /** Several messages are told of at once: all that became durable in this turn of the event loop. */
+  #grew(log: ConversationLog): void {
+    if (this.#grewLogs.size === 0) queueMicrotask(() => this.#tellGrowth());
+    this.#grewLogs.add(log);
   }
 
   #tellGrowth(): void {
-    const grewFrom = [...this.#grewFrom];
-    this.#grewFrom.clear();
-    for (const [log, firstSeq] of grewFrom) this.#grown(log, firstSeq, log.localDevices());
+    const grown = [...this.#grewLogs];
+    this.#grewLogs.clear();
+    for (const log of grown) this.#grown(log, log.localDevices());
   }
 
   /**
-   * Tells local sessions and followers that the log has entries from `firstSeq` on, all
-   * durable. `devices`: with those that a commit may have removed, who see it too.
+   * Tells local sessions and followers that the log has new entries, all durable.
+   * `devices`: with those that a commit may have removed, who see it too.
    */
-  #grown(log: ConversationLog, firstSeq: number, devices: Iterable<DeviceId>): void {
+  #grown(log: ConversationLog, devices: Iterable<DeviceId>): void {
     this.#ears.grown(devices, log.conversation, log.durableSeq);
     if (log.state.hub !== this.#d.self) return;
     for (const peer of log.state.organisations) {
       if (peer === this.#d.self) continue;
-      this.#replication.appended(peer, log.conversation, firstSeq);
+      this.#replication.appended(peer, log.conversation);
       this.#d.wake(peer);
     }
   }

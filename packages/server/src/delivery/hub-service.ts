@@ -5,8 +5,8 @@ import {
   type AppendFacts,
   type CommitEvidence,
   commitEvidence,
-  decideAppend,
   type Duplicate,
+  decideAppend,
   type LinkedEntry,
   type MlsHeader,
   type Ordered,
@@ -20,6 +20,7 @@ import type { OrderedPlace } from '../services.ts';
 import type { Store, StoreWrite } from '../storage/port.ts';
 import { announceItem } from './announce.ts';
 import type { ConversationLog } from './conversation-log.ts';
+import { departureWrite } from './departures.ts';
 import type { PublicGroup, PublicGroups } from './public-group.ts';
 
 /** A submission that conflicts this often meets a store that another node writes to all the time; the sender tries later. */
@@ -40,6 +41,8 @@ export interface HubDependencies {
 export interface HubOutcome extends OrderedPlace {
   readonly duplicate: boolean;
   readonly joined: readonly Domain[];
+  /** Organisations whose last device it removed. */
+  readonly left: readonly Domain[];
 }
 
 /** Told once what became of a message: when it is durable, or refused. */
@@ -63,8 +66,7 @@ export class HubService {
    * gives it for the body.
    */
   send(log: ConversationLog, submission: Submission, header: MlsHeader, listener: HubListener): void {
-    const decision =
-      log.reloading === undefined ? this.#decideMessage(log, submission, header, undefined) : undefined;
+    const decision = log.reloading === undefined ? this.#decideMessage(log, submission, header, undefined) : undefined;
     if (decision === undefined) this.#sendAgain(log, submission, header, listener);
     else if (!decision.ok) listener.settled(decision);
     else if (decision.value.outcome === 'duplicate') listener.settled(ok(duplicateOf(decision.value)));
@@ -205,11 +207,11 @@ export class HubService {
         item: announceItem(before, state, entry, groupInfo, peer, this.#d.clock.now()),
       });
     }
-    for (const peer of change?.leftOrganisations ?? [])
-      alongside.push({ op: 'follower.remove', conversationId: state.conversation, peer });
+    const left = (change?.leftOrganisations ?? []).filter((domain) => domain !== this.#d.self);
+    for (const peer of left) alongside.push(departureWrite(state.conversation, peer, entry.seq));
     const planned = { entries: [entry], state, group, alongside, ...(change === undefined ? {} : { change }) };
     const outcome = await log.append(planned);
-    return outcome === 'stored' ? ok({ ...placeOf(entry), duplicate: false, joined }) : 'conflict';
+    return outcome === 'stored' ? ok({ ...placeOf(entry), duplicate: false, joined, left }) : 'conflict';
   }
 
   #facts(
@@ -243,11 +245,11 @@ export class HubService {
 }
 
 function orderedAs(entry: LinkedEntry): HubOutcome {
-  return { ...placeOf(entry), duplicate: false, joined: NOBODY };
+  return { ...placeOf(entry), duplicate: false, joined: NOBODY, left: NOBODY };
 }
 
 function duplicateOf({ seq }: Duplicate): HubOutcome {
-  return { seq, duplicate: true, joined: NOBODY };
+  return { seq, duplicate: true, joined: NOBODY, left: NOBODY };
 }
 
 /** What the sender of an entry is told of it. */

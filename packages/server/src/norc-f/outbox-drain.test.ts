@@ -15,9 +15,8 @@ import {
   reject,
   type UserAddress,
 } from '@norc/protocol/base';
-import { messageSubmit, type NorcFBody } from '@norc/protocol/norc-f';
+import { conversationAnnounce, messageSubmit, type NorcFBody } from '@norc/protocol/norc-f';
 import { encodeBody } from '@norc/protocol/wire';
-import type { Delivery } from '../services.ts';
 import { openMemoryStore } from '../storage/memory.ts';
 import type { OutboxRow } from '../storage/port.ts';
 import { OutboxDrain } from './outbox-drain.ts';
@@ -51,15 +50,22 @@ function row(expiresAt: Instant = instant(NOW + 1000)): OutboxRow {
 }
 
 /** A drain over rows in memory, a link that answers as `answer` says, and time that a test lets pass. */
-async function scene(rows: readonly OutboxRow[], answer: (items: Items) => Result<Results>) {
+async function scene(
+  rows: readonly OutboxRow[],
+  answer: (items: Items) => Result<Results>,
+  trust = { allows: true },
+  announced: Promise<Result<never>> = Promise.resolve(reject('internal', 'test')),
+) {
   const store = openMemoryStore();
   for (const item of rows) await store.commit([{ op: 'outbox.add', item }]);
   const sent: Items[] = [];
   const resolved: Results[number][] = [];
   const waiting: (() => void)[] = [];
+  const delays: number[] = [];
   const idle = Promise.withResolvers<void>();
   const link = {
-    request: async (_: string, message: { readonly body: { readonly items: Items } }) => {
+    request: async (_: string, message: { readonly type: string; readonly body: { readonly items: Items } }) => {
+      if (message.type === 'conversation_announce') return await announced;
       sent.push(message.body.items);
       const results = answer(message.body.items);
       return results.ok ? ok({ type: 'submit_result', body: { items: results.value } }) : results;
@@ -67,14 +73,19 @@ async function scene(rows: readonly OutboxRow[], answer: (items: Items) => Resul
   } as unknown as OutgoingLink; // all that a drain asks of a link
   const delivery = {
     submissionResolved: async (_: Domain, items: Results) => void resolved.push(...items),
-  } as unknown as Delivery; // all that a drain asks of it
+    announced: async () => undefined,
+    mayCarry: async () => trust.allows,
+  };
   const drain = new OutboxDrain(HUB, link, {
-    ...{ store, delivery, now: () => NOW },
+    ...{ store, delivery, now: () => NOW, random: { bytes: (length: number) => new Uint8Array(length).fill(0xff) } },
     later: () => idle.resolve(),
-    after: (_, run) => waiting.push(run),
+    after: (delay, run) => {
+      delays.push(delay);
+      waiting.push(run);
+    },
     onFault: (error) => idle.reject(error),
   });
-  return { drain, sent, resolved, waiting, idle: idle.promise };
+  return { drain, store, sent, resolved, waiting, delays, idle: idle.promise };
 }
 
 const answers = (status: 'ordered' | 'refused' | 'retry') => (items: Items) =>
@@ -119,3 +130,112 @@ test('what is too old is never sent, and its sender is told', async () => {
     [[old.id, 'refused']],
   );
 });
+
+const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+test('the wait for what a peer puts off doubles', async () => {
+  const { drain, waiting, delays } = await scene([row()], answers('retry'));
+  for (let i = 0; i < 3; i += 1) {
+    await drain.run();
+    await settle();
+    for (const run of waiting.splice(0)) run();
+  }
+  assert.deepEqual(delays, [250, 500, 1000]);
+});
+
+test('a message that the answer does not name comes again', async () => {
+  const rows = [row(), row()];
+  const { drain, sent, waiting, idle } = await scene(rows, (items) => {
+    const all = answers('ordered')(items);
+    return ok(all.value.slice(0, 1));
+  });
+  await drain.run();
+  await idle;
+  assert.equal(waiting.length, 1);
+  for (const run of waiting.splice(0)) run();
+  await drain.run();
+  assert.deepEqual(
+    sent[1]?.map((item) => item.message_id),
+    [rows[1]?.id],
+  );
+});
+
+test('a hub decides only about what it was asked, once', async () => {
+  const mine = row();
+  const { drain, resolved, idle } = await scene([mine], ([item]) => {
+    assert.ok(item);
+    const { conversation, message_id } = item;
+    return ok([
+      { conversation, message_id: id<MessageId>(), status: 'refused' },
+      { conversation: id<ConversationId>(), message_id, status: 'refused' },
+      { conversation, message_id, status: 'ordered' },
+      { conversation, message_id, status: 'refused' },
+    ]);
+  });
+  await drain.run();
+  await idle;
+  assert.deepEqual(
+    resolved.map(({ message_id, status }) => [message_id, status]),
+    [[mine.id, 'ordered']],
+  );
+});
+
+test('what trust does not allow now is not sent, and is when it allows it again', async () => {
+  const trust = { allows: false };
+  const { drain, sent, waiting } = await scene([row()], answers('ordered'), trust);
+  await drain.run();
+  await drain.run();
+  assert.equal(sent.length, 0);
+  assert.equal(waiting.length, 1);
+  trust.allows = true;
+  for (const run of waiting.splice(0)) run();
+  await drain.run();
+  assert.equal(sent.length, 1);
+});
+
+function announcement(): OutboxRow {
+  const { id: messageId, ...rest } = row();
+  const entry: NorcFBody<'conversation_announce'>['entry'] = {
+    ...{ seq: 1, kind: 'commit', message_id: messageId, sender: id<DeviceId>(), epoch: 1, label: 'nato_restricted' },
+    sender_user: 'ann@alpha.example' as UserAddress, // well formed
+    ...{ body: Uint8Array.of(1), welcome: Uint8Array.of(1), welcome_hash: new Uint8Array(32) },
+    ...{ hash: new Uint8Array(32), stored_at: NOW },
+  };
+  const body = encodeBody(
+    conversationAnnounce,
+    {
+      ...{ conversation: id<ConversationId>(), label: 'nato_restricted', floor: 'basic', entry },
+      route: ['alpha.example' as Domain], // well formed
+      ...{ previous_hash: new Uint8Array(32), group_info: Uint8Array.of(1) },
+    },
+    'cbor',
+  );
+  return { ...rest, id: messageId, type: MESSAGE_TYPES.conversation_announce, priority: 'control', body };
+}
+
+test('an announcement without an answer holds nothing else up', async () => {
+  const { drain, sent, idle } = await scene(
+    [announcement(), row()],
+    answers('ordered'),
+    undefined,
+    new Promise(() => {}),
+  );
+  await drain.run();
+  await idle;
+  assert.equal(sent.length, 1);
+});
+
+for (const [code, kept] of [
+  ['commit_invalid', 0],
+  ['internal', 1],
+  ['trust_revoked', 1],
+] as const) {
+  test(`an announcement refused with ${code} ${kept === 0 ? 'is given up' : 'comes again later'}`, async () => {
+    const refusal = Promise.resolve(reject(code, 'test'));
+    const { drain, store, waiting, idle } = await scene([announcement()], answers('ordered'), undefined, refusal);
+    await drain.run();
+    await idle;
+    assert.equal((await store.read.outbox(HUB, 10)).length, kept);
+    assert.equal(waiting.length, kept);
+  });
+}

@@ -1,4 +1,14 @@
-import { type Domain, ERRORS, type Instant, LIMITS, MESSAGE_TYPES, type MessageId } from '@norc/protocol/base';
+import {
+  type Domain,
+  ERRORS,
+  type ErrorName,
+  type Instant,
+  LIMITS,
+  MESSAGE_TYPES,
+  type MessageId,
+  type Random,
+  retryDelayMilliseconds,
+} from '@norc/protocol/base';
 import { conversationAnnounce, messageSubmit, type NorcFBody } from '@norc/protocol/norc-f';
 import { decodeBody } from '@norc/protocol/wire';
 import type { Delivery } from '../services.ts';
@@ -8,12 +18,14 @@ import type { OutgoingLink } from './outgoing-link.ts';
 const READ_ROWS = 256;
 const FRAME_BYTES_MAX = 1 << 20;
 const FRAMES_IN_FLIGHT_MAX = 16;
-/** What a peer cannot take now (its rate, its disk) it cannot take a millisecond later either. */
-const RETRY_MS = 1_000;
+const ANNOUNCES_IN_FLIGHT_MAX = 4;
+/** More than this is not kept in mind for one peer; what is beyond waits until some of it is settled. */
+const PENDING_MAX = 8192;
 
 export interface DrainDependencies {
   readonly store: Store;
-  readonly delivery: Delivery;
+  readonly delivery: Pick<Delivery, 'submissionResolved' | 'announced' | 'mayCarry'>;
+  readonly random: Random;
   readonly now: () => Instant;
   /** There may be more to send: look again. */
   readonly later: () => void;
@@ -22,6 +34,12 @@ export interface DrainDependencies {
 }
 
 type SubmitItems = NorcFBody<'message_submit'>['items'];
+type SubmitResults = NorcFBody<'submit_result'>['items'];
+
+interface Batch {
+  readonly ids: readonly MessageId[];
+  readonly items: SubmitItems;
+}
 
 /**
  * Sends what the outbox holds for one peer over one link, oldest first, several
@@ -32,9 +50,12 @@ export class OutboxDrain {
   readonly #peer: Domain;
   readonly #link: OutgoingLink;
   readonly #d: DrainDependencies;
-  /** Sent on this link; not sent again on it unless the peer says so. */
-  readonly #sent = new Set<MessageId>();
+  /** Sent on this link or waiting for their next try: not to be sent now. */
+  readonly #pending = new Set<MessageId>();
+  /** How often each was put off; only of rows that are still in the outbox. */
+  readonly #failures = new Map<MessageId, number>();
   #framesInFlight = 0;
+  #announcesInFlight = 0;
 
   constructor(peer: Domain, link: OutgoingLink, dependencies: DrainDependencies) {
     this.#peer = peer;
@@ -45,16 +66,28 @@ export class OutboxDrain {
   /** Sends what is due now, announcements before the rest. `later` is called when there is reason to run again. */
   async run(): Promise<void> {
     if (this.#framesInFlight >= FRAMES_IN_FLIGHT_MAX) return;
-    const rows = await this.#d.store.read.outbox(this.#peer, READ_ROWS + this.#sent.size);
+    const limit = Math.min(PENDING_MAX, READ_ROWS + this.#pending.size);
+    const rows = await this.#d.store.read.outbox(this.#peer, limit);
+    this.#forgetAllBut(rows);
     const now = this.#d.now();
-    const fresh = rows.filter((row) => !this.#sent.has(row.id) && row.expiresAt > now);
+    const fresh = rows.filter((row) => !this.#pending.has(row.id) && row.expiresAt > now);
     await this.#expire(rows.filter((row) => row.expiresAt <= now));
-    for (const announce of fresh.filter((row) => row.type === MESSAGE_TYPES.conversation_announce))
-      await this.#announce(announce);
+    for (const row of fresh.filter(({ type }) => type === MESSAGE_TYPES.conversation_announce)) {
+      if (this.#announcesInFlight >= ANNOUNCES_IN_FLIGHT_MAX) break;
+      this.#announce(row);
+    }
     for (const batch of submissionBatches(fresh)) {
       if (this.#framesInFlight >= FRAMES_IN_FLIGHT_MAX) return;
-      this.#submit(batch);
+      const allowed = await this.#allowed(batch);
+      if (allowed.ids.length > 0) this.#submit(allowed);
     }
+  }
+
+  /** `rows` reach past all that is pending and still in the outbox; the hub takes a repeated message as a duplicate. */
+  #forgetAllBut(rows: readonly OutboxRow[]): void {
+    const held = new Set(rows.map((row) => row.id));
+    for (const id of this.#pending) if (!held.has(id)) this.#pending.delete(id);
+    for (const id of this.#failures.keys()) if (!held.has(id)) this.#failures.delete(id);
   }
 
   /** Its time is over: the sender is told, and it is never sent. */
@@ -62,46 +95,117 @@ export class OutboxDrain {
     const items = rows.flatMap((row) => submissionOf(row)).map(expired);
     if (items.length > 0) await this.#d.delivery.submissionResolved(this.#peer, items);
     const others = rows.filter((row) => row.type !== MESSAGE_TYPES.message_submit).map((row) => row.id);
-    if (others.length > 0) await this.#d.store.commit([{ op: 'outbox.remove', peer: this.#peer, ids: others }]);
+    if (others.length > 0) await this.#remove(others);
   }
 
-  #submit(batch: { readonly ids: readonly MessageId[]; readonly items: SubmitItems }): void {
-    for (const id of batch.ids) this.#sent.add(id);
+  /** What trust does not let go now waits; it was allowed when it was queued, which may be long ago. */
+  async #allowed(batch: Batch): Promise<Batch> {
+    const denied: MessageId[] = [];
+    const ids: MessageId[] = [];
+    const items: SubmitItems[number][] = [];
+    for (const [i, item] of batch.items.entries()) {
+      const id = batch.ids[i] as MessageId; // the two lists go together
+      if (await this.#d.delivery.mayCarry(this.#peer, item.conversation, item.body.length)) {
+        ids.push(id);
+        items.push(item);
+      } else denied.push(id);
+    }
+    this.#again(denied);
+    return { ids, items };
+  }
+
+  #submit(batch: Batch): void {
+    for (const id of batch.ids) this.#pending.add(id);
     this.#framesInFlight += 1;
     const request = this.#link.request('interactive', { type: 'message_submit', body: { items: batch.items } });
     void request
       .then(async (answer) => {
-        if (!answer.ok || answer.value.type !== 'submit_result') return this.#again(batch.ids);
-        const retry = answer.value.body.items.filter((one) => one.status === 'retry').map((one) => one.message_id);
-        if (retry.length > 0) this.#again(retry);
-        await this.#d.delivery.submissionResolved(this.#peer, answer.value.body.items);
+        const results = answer.ok && answer.value.type === 'submit_result' ? answer.value.body.items : [];
+        const settled = settledOf(batch, results);
+        const known = new Set(settled.map((one) => one.message_id));
+        this.#again(batch.items.map((item) => item.message_id).filter((id) => !known.has(id)));
+        if (settled.length > 0) await this.#d.delivery.submissionResolved(this.#peer, settled);
       })
-      .catch(this.#d.onFault)
+      .catch((error: unknown) => {
+        this.#d.onFault(error);
+        this.#again(batch.ids);
+      })
       .finally(() => {
         this.#framesInFlight -= 1;
         this.#d.later();
       });
   }
 
+  /** Not before a while: what a peer cannot take now (its rate, its disk) it cannot take a millisecond later either. */
   #again(ids: readonly MessageId[]): void {
-    this.#d.after(RETRY_MS, () => {
-      for (const id of ids) this.#sent.delete(id);
+    if (ids.length === 0) return;
+    let failures = 0;
+    for (const id of ids) {
+      const before = this.#failures.get(id) ?? 0;
+      failures = Math.max(failures, before);
+      this.#failures.set(id, before + 1);
+      this.#pending.add(id);
+    }
+    this.#d.after(retryDelayMilliseconds(failures, this.#d.random), () => {
+      for (const id of ids) this.#pending.delete(id);
       this.#d.later();
     });
   }
 
-  /** Waits for the answer: what follows in this conversation makes no sense to the peer before it. */
-  async #announce(row: OutboxRow): Promise<void> {
+  /** Relays of the conversation wait for the answer (Delivery.announced); everything else goes on beside it. */
+  #announce(row: OutboxRow): void {
+    this.#pending.add(row.id);
+    this.#announcesInFlight += 1;
+    void this.#announced(row)
+      .catch((error: unknown) => {
+        this.#d.onFault(error);
+        this.#again([row.id]);
+      })
+      .finally(() => {
+        this.#announcesInFlight -= 1;
+        this.#d.later();
+      });
+  }
+
+  async #announced(row: OutboxRow): Promise<void> {
     const body = decodeBody(conversationAnnounce, row.body, 'cbor');
     if (!body.ok) throw new TypeError('an outbox row of ours does not decode');
-    this.#sent.add(row.id);
+    const { conversation, entry } = body.value;
+    if (!(await this.#d.delivery.mayCarry(this.#peer, conversation, entry.body.length))) return this.#again([row.id]);
     const answer = await this.#link.request('interactive', { type: 'conversation_announce', body: body.value });
-    if (!answer.ok && answer.error.code !== 'forbidden' && answer.error.code !== 'commit_invalid') {
-      this.#again([row.id]);
-      return;
+    if (answer.ok && answer.value.type === 'relay_ack') {
+      await this.#d.delivery.announced(this.#peer, conversation, answer.value.body.seq);
+      return await this.#remove([row.id]);
     }
-    await this.#d.store.commit([{ op: 'outbox.remove', peer: this.#peer, ids: [row.id] }]);
+    if (answer.ok || mayPass(answer.error.code)) return this.#again([row.id]);
+    await this.#remove([row.id]); // the conversation stays unannounced: nothing of it is relayed on this link
   }
+
+  async #remove(ids: readonly MessageId[]): Promise<void> {
+    await this.#d.store.commit([{ op: 'outbox.remove', peer: this.#peer, ids }]);
+  }
+}
+
+/** What a refusal says of trust may be true today and not tomorrow; the row has its own end. */
+const TRUST_CODES: ReadonlySet<ErrorName> = new Set<ErrorName>([
+  'not_trusted',
+  'trust_expired',
+  'trust_revoked',
+  'insufficient_trust',
+]);
+
+function mayPass(code: ErrorName): boolean {
+  return ERRORS[code].retryable || TRUST_CODES.has(code);
+}
+
+/** The final answers to what the batch asked, one each: a hub must not decide about messages that it was not asked about. */
+function settledOf(batch: Batch, results: SubmitResults): SubmitResults {
+  const asked = new Map(batch.items.map((item) => [item.message_id, item.conversation]));
+  return results.filter(({ conversation, message_id, status }) => {
+    if (asked.get(message_id) !== conversation) return false;
+    asked.delete(message_id);
+    return status !== 'retry';
+  });
 }
 
 function submissionOf(row: OutboxRow): SubmitItems {

@@ -1,4 +1,4 @@
-import { type Domain, ok, type Result, reject } from '@norc/protocol/base';
+import { type Domain, ok, type Result, reject, retryDelayMilliseconds } from '@norc/protocol/base';
 import {
   attemptFailed,
   attemptStarted,
@@ -15,11 +15,14 @@ import {
 import type { ReceivedMessage } from '@norc/protocol/wire';
 import type { Delivery, LinkStatus } from '../services.ts';
 import type { Store } from '../storage/port.ts';
+import { ResolverError } from '../transport/errors.ts';
 import type { LinkCloseCause, LinkEndpoint } from '../transport/port.ts';
 import { OutboxDrain } from './outbox-drain.ts';
 import { dialLink, type OutgoingDependencies, type OutgoingLink } from './outgoing-link.ts';
 
 const RELAYS_IN_FLIGHT_MAX = 8;
+/** Waits like the fourth retry: up to 2 s. */
+const PUMP_RETRY = 3;
 
 export interface WorkerDependencies extends Omit<OutgoingDependencies, 'onClosed'> {
   readonly store: Store;
@@ -44,6 +47,7 @@ export class PeerWorker {
   #upSince = 0;
   #pumping = false;
   #again = false;
+  #lookingAgain = false;
   #relays = 0;
   #stopped = false;
   #cancelRetry: () => void = () => undefined;
@@ -61,7 +65,7 @@ export class PeerWorker {
   wake(): void {
     if (this.#stopped) return;
     this.#again = true;
-    if (!this.#pumping) void this.#pump().catch(this.#d.onFault);
+    if (!this.#pumping) void this.#pump().catch((error: unknown) => this.#pumpFailed(error));
   }
 
   /** The peer dialed us: it is back. */
@@ -142,6 +146,17 @@ export class PeerWorker {
     return { ...base, ...cause, state: this.#dialing === undefined ? 'waiting' : 'connecting' };
   }
 
+  /** Something of ours broke, the disk for example: one look again after a while. */
+  #pumpFailed(error: unknown): void {
+    this.#d.onFault(error);
+    if (this.#lookingAgain) return;
+    this.#lookingAgain = true;
+    this.#d.timers.after(retryDelayMilliseconds(PUMP_RETRY, this.#d.identity.random), () => {
+      this.#lookingAgain = false;
+      this.wake();
+    });
+  }
+
   async #pump(): Promise<void> {
     this.#pumping = true;
     try {
@@ -150,7 +165,9 @@ export class PeerWorker {
         if (this.#d.trust.pins(this.peer) === undefined) return; // nothing but the trust exchange goes out, by request()
         const link = await this.#connected(false);
         if (!link.ok || !link.value.peer.trusted) return;
-        await this.#drain?.run();
+        const drain = this.#drain;
+        if (drain === undefined) return; // the link comes up; it wakes us
+        await drain.run();
         await this.#replicate(link.value);
       }
     } finally {
@@ -161,15 +178,14 @@ export class PeerWorker {
   async #replicate(link: OutgoingLink): Promise<void> {
     while (link.isOpen && this.#relays < RELAYS_IN_FLIGHT_MAX) {
       const relay = await this.#d.delivery.nextRelay(this.peer);
-      const last = relay?.entries.at(-1);
-      if (relay === undefined || last === undefined) return;
+      if (relay === undefined) return;
       this.#relays += 1;
       void link
-        .request('interactive', { type: 'message_relay', body: relay })
+        .request('interactive', { type: 'message_relay', body: relay.body })
         .then(async (answer) => {
           if (answer.ok && answer.value.type === 'relay_ack') {
-            await this.#d.delivery.relayAcked(this.peer, relay.conversation, answer.value.body.seq, last.seq);
-          } else if (link.isOpen) this.#d.delivery.relayRefused(this.peer, relay.conversation);
+            await this.#d.delivery.relayAcked(this.peer, relay, answer.value.body.seq);
+          } else if (link.isOpen) this.#d.delivery.relayRefused(this.peer, relay);
         })
         .catch(this.#d.onFault)
         .finally(() => {
@@ -191,36 +207,63 @@ export class PeerWorker {
     }
     this.#dialing = this.#dial().finally(() => {
       this.#dialing = undefined;
+      if (this.link === undefined) this.wake(); // trust may have changed while we dialed: then the next attempt is due now
     });
     return await this.#dialing;
   }
 
   async #dial(): Promise<Result<OutgoingLink>> {
-    const { clock, random } = this.#d.identity;
+    const { clock } = this.#d.identity;
     if (mayAttempt(this.#breaker, clock.now())) this.#breaker = attemptStarted(this.#breaker, clock.now());
-    const dialed = await this.#tryEndpoints();
-    if (!dialed.ok) {
-      this.#breaker = attemptFailed(this.#breaker, clock.now(), random);
-      this.#cause = dialed.error.detail;
-      this.#d.onState(this.peer, 'down', dialed.error.detail);
-      this.#retryLater();
+    try {
+      const dialed = await this.#tryEndpoints();
+      if (!dialed.ok) return this.#attemptFailed(dialed.error.detail);
+      await this.#opened(dialed.value);
       return dialed;
+    } catch (error) {
+      // Whatever broke, the breaker must not wait for this attempt for ever.
+      if (error instanceof ResolverError) return this.#attemptFailed('the name service does not answer');
+      this.#d.onFault(error);
+      return this.#attemptFailed('internal fault');
     }
+  }
+
+  #attemptFailed(cause: string): Result<OutgoingLink> {
+    const link = this.#link;
+    this.#link = undefined; // first: its end is told here and not a second time
+    this.#drain = undefined;
+    link?.close();
+    this.#down(cause);
+    return reject('no_route', cause);
+  }
+
+  #down(cause: string): void {
+    const { clock, random } = this.#d.identity;
+    this.#breaker = attemptFailed(this.#breaker, clock.now(), random);
+    this.#cause = cause;
+    this.#d.onState(this.peer, 'down', cause);
+    this.#retryLater();
+  }
+
+  async #opened(link: OutgoingLink): Promise<void> {
+    const { clock, random } = this.#d.identity;
     this.#breaker = attemptSucceeded();
     this.#cause = undefined;
     this.#upSince = clock.now();
     this.#relays = 0;
-    this.#link = dialed.value;
-    this.#drain = new OutboxDrain(this.peer, dialed.value, {
+    this.#drain = undefined;
+    this.#link = link;
+    if (link.peer.trusted) await this.#d.delivery.linkUp(this.peer);
+    if (this.#link !== link) return; // closed or replaced meanwhile
+    this.#drain = new OutboxDrain(this.peer, link, {
       ...this.#d,
+      random,
       now: () => clock.now(),
       later: () => this.wake(),
       after: (delay, run) => void this.#d.timers.after(delay, run),
     });
-    if (dialed.value.peer.trusted) await this.#d.delivery.linkUp(this.peer);
-    this.#d.onState(this.peer, 'up', `version ${dialed.value.version}`);
+    this.#d.onState(this.peer, 'up', `version ${link.version}`);
     this.wake();
-    return dialed;
   }
 
   async #tryEndpoints(): Promise<Result<OutgoingLink>> {
@@ -241,10 +284,7 @@ export class PeerWorker {
     if (this.#link !== link) return;
     this.#link = undefined;
     this.#drain = undefined;
-    this.#cause = cause;
-    this.#breaker = attemptFailed(this.#breaker, this.#d.identity.clock.now(), this.#d.identity.random);
-    this.#d.onState(this.peer, 'down', cause);
-    this.#retryLater();
+    this.#down(cause);
   }
 
   #retryLater(): void {

@@ -98,7 +98,7 @@ class WsConnection implements ClientConnection {
 
   #failed(error: Error): void {
     const code = 'code' in error ? String(error.code) : '';
-    if (/SSL|TLS|CERT/.test(code)) this.#cause = 'tls';
+    if (/SSL|TLS|CERT|^EPROTO$/.test(code)) this.#cause = 'tls';
   }
 
   #closed(code: number, reason: string): void {
