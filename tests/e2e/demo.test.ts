@@ -37,7 +37,7 @@ test('npm start plays the whole path, and ends with 0 after the script', async (
   }
   // What the servers could see, beside the words as ben read them.
   assert.match(out, /sender\s+anna@alpha\.example\s+anna@alpha\.example/);
-  const [, atAlpha, atBravo] = /content\s+([0-9a-f]{32})\s+([0-9a-f]{32})/.exec(out) ?? [];
+  const [, atAlpha, atBravo] = /content\s+([0-9a-f]{24})\s+([0-9a-f]{24})/.exec(out) ?? [];
   assert.ok(atAlpha !== undefined);
   assert.equal(atAlpha, atBravo);
   assert.match(out, /ben \(laptop\) read {2}“Good morning Ben/);

@@ -60,13 +60,20 @@ function usageError(command: Command, message: string): CommandError {
 
 function explain(error: unknown, command: Command): ExitCode {
   const known = explainFailure(error);
-  if (known !== undefined) {
-    complain(known.message, known.next);
-    return known.exitCode;
-  }
+  if (known === undefined) return explainBug(error, `norc ${command.words.join(' ')}`);
+  complain(known.message, known.next);
+  return known.exitCode;
+}
+
+/** A fault that nobody caught: the process ends, since what it does next could not be trusted. */
+export function explainCrash(error: unknown): ExitCode {
+  return explainBug(error, 'norc');
+}
+
+function explainBug(error: unknown, what: string): ExitCode {
   const words = error instanceof Error ? `${error.name}: ${error.message}` : 'unknown fault';
   complain(
-    `norc ${command.words.join(' ')} failed in a way that it should not. ${words}`,
+    `${what} failed in a way that it should not. ${words}`,
     'Run it again with NORC_DEBUG=1, and report what it shows (SECURITY.md, CONTRIBUTING.md).',
   );
   if (process.env['NORC_DEBUG'] === '1' && error instanceof Error) note(error.stack ?? '');

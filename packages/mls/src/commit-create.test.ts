@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { at, codeOf, TestWorld, warmGroup } from '../../../tests/mls/fixtures.ts';
 import { bendKeyPackage, stateOf, suite } from '../../../tests/mls/forge.ts';
 import { createCommit } from './commit-create.ts';
+import { checkKeyPackage } from './leaf-rules.ts';
 import { encodeKeyPackage } from './messages.ts';
 
 test('a key that nothing can be sealed to is refused when it comes, and never makes a commit throw', async () => {
@@ -13,7 +14,10 @@ test('a key that nothing can be sealed to is refused when it comes, and never ma
   const bad = keyPackage.initKey.slice().fill(0, 1184); // its X25519 half is of low order
   assert.equal(suite.kem.encapsulate(bad, suite.random), undefined);
   const bent = { ...keyPackage, initKey: bad };
-  assert.equal(codeOf(await ann.group.prepareCommit({ add: [encodeKeyPackage(bent)] })), 'malformed');
+  const checked = await checkKeyPackage(suite, bent, { now: world.now, lateMs: 0 });
+  assert.ok(!checked.ok);
+  assert.deepEqual(checked.error, { code: 'malformed', detail: 'KeyPackage: init key' });
+  assert.equal(codeOf(await ann.group.prepareCommit({ add: [encodeKeyPackage(bent)] })), 'commit_invalid');
   const { deviceId, user, org } = at(ann.group.members, 1).identity;
   const outcome = await createCommit(suite, stateOf(ann), {
     ...{ add: [{ keyPackage: bent, identity: { deviceId, user, org } }], remove: [], update: false },

@@ -159,7 +159,7 @@ function buildServices(world: World): Pick<OrgNode, 'directory' | 'delivery' | '
   const delivery = createDelivery({
     ...{ self: domain, store, crypto, clock, random, after, onFault, groups: publicGroups(domain, views, following) },
     decide: (question) => trust().decide(question),
-    wake: (peer) => links().wake(peer),
+    wake: (peer, outbox) => links().wake(peer, outbox),
     sendDelivered: (peer, updates) => links().sendDelivered(peer, updates),
     onMisbehavior: (hub, code, detail) => {
       log.warn('relay_refused', { hub, code, detail });

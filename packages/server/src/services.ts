@@ -14,7 +14,7 @@ import type {
 import type { MlsHeader, NorcFBody, NorcFMessage, NorcFType } from '@norc/protocol/norc-f';
 import type { TrustDecision, TrustQuestion } from '@norc/protocol/norc-t';
 import type { ReceivedMessage, WireLogEntry } from '@norc/protocol/wire';
-import type { DeviceRow, StoreWrite } from './storage/port.ts';
+import type { DeviceRow, OutboxRow, StoreWrite } from './storage/port.ts';
 import type { PriorityClass } from './transport/port.ts';
 
 /**
@@ -268,8 +268,8 @@ export interface Links {
     priority: PriorityClass,
     message: NorcFMessage & { readonly type: NorcFType },
   ): Promise<Result<ReceivedMessage<NorcFMessage>>>;
-  /** There is something for `peer`: an outbox item, or log entries it lacks. */
-  wake(peer: Domain): void;
+  /** There is something for `peer`: entries of a log, or what its outbox has just got (`more`: to be read from the store). */
+  wake(peer: Domain, outbox?: OutboxRow | 'more'): void;
   /** Trust changed: new links say the new certificates. */
   renew(peer: Domain): void;
   /** Closes links both ways at once; new ones are strangers' until trust is back. */

@@ -112,10 +112,12 @@ export const auditVerify: Command = {
   summary: 'Check the audit log, and name the first broken entry.',
   help: `With FILE, an exported log is checked without any server. Say whose it must be with --root, the fingerprint of the
 organisation's root key; without --root the organisation in the data folder is meant.
+A chain cannot show that its end was cut off: --contains names an entry that an earlier run printed as the last one.
 Exit code 0: every entry follows the one before and is signed. 1: the first broken entry is named.`,
   options: [
     ...SERVER_OPTIONS,
     { name: 'root', value: 'FINGERPRINT', text: 'The root fingerprint, 64 hexadecimal digits; spaces do not matter.' },
+    { name: 'contains', value: 'N:HASH', text: 'An entry that the log must have, as an earlier run printed it.' },
     JSON_OPTION,
   ],
   argumentsMax: 1,

@@ -21,7 +21,7 @@ interface EntryView {
   readonly stored_at: number;
 }
 
-const HEX_SHOWN = 32;
+const HEX_SHOWN = 24;
 
 /** The same message, as each server has it, beside what was read; and a search for its words in all that they store. */
 export async function showServerViews(stage: Stage, sides: Pair<RunningSide>, played: Played): Promise<void> {

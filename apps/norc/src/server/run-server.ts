@@ -28,6 +28,8 @@ export async function runServer(run: ServerRun): Promise<void> {
   await mkdir(config.organisation.data, { recursive: true, mode: 0o700 });
   const log = openServerLog(config.log);
   const stopAsked = stopRequest({ untilInputEnds: run.untilInputEnds });
+  const crashed = (error: unknown) => log.fault('crashed', error);
+  process.on('uncaughtExceptionMonitor', crashed);
   try {
     const created = development ? await createMissing(config.organisation.data, config.organisation.domains) : [];
     const server = await startServer({ config, log, onStopAsked: stopAsked.stop });
@@ -39,6 +41,7 @@ export async function runServer(run: ServerRun): Promise<void> {
     await server.stop();
     log.info('server_stopped');
   } finally {
+    process.off('uncaughtExceptionMonitor', crashed);
     stopAsked.close();
     log.close();
   }

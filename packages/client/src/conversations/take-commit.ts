@@ -8,7 +8,7 @@ import type { Cell } from './cell.ts';
 import type { CommitDriver } from './commit-driver.ts';
 import type { EngineContext } from './context.ts';
 import { mayOpenLater } from './dispositions.ts';
-import { addProblem, detailsIn, isWhatItSays, lineId, type LogHooks, type Taken } from './take-message.ts';
+import { addProblem, detailsIn, isWhatItSays, type LogHooks, lineId, type Taken } from './take-message.ts';
 
 export interface CommitSurroundings {
   readonly driver: CommitDriver;

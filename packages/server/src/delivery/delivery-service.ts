@@ -70,7 +70,7 @@ export interface DeliveryDependencies {
   /** Runs once after a delay; never keeps the process alive. */
   readonly after: (delayMilliseconds: number, run: () => void) => void;
   /** There is something for this organisation's server. */
-  readonly wake: (peer: Domain) => void;
+  readonly wake: (peer: Domain, outbox?: OutboxRow | 'more') => void;
   /** Delivery marks for another server; losing one costs a tick on a screen. */
   readonly sendDelivered: (peer: Domain, updates: readonly DeliveredUpdate[]) => void;
   readonly onMisbehavior: (hub: Domain, code: string, detail: string) => void;
@@ -189,7 +189,7 @@ export class DeliveryService implements Delivery {
       expiresAt: instant(now + SUBMISSION_LIFE_MS),
     };
     const outcome = await this.#d.store.commit([{ op: 'outbox.add', item }]);
-    this.#d.wake(log.state.hub);
+    this.#d.wake(log.state.hub, item);
     if (outcome.ok) return ok({ state: 'queued' });
     const ordered = await this.#d.store.read.entryByMessageId(log.conversation, submission.messageId);
     return ok(ordered === undefined ? { state: 'queued' } : { state: 'sent', seq: ordered.seq });
@@ -354,9 +354,10 @@ export class DeliveryService implements Delivery {
       if (status === 'retry') continue;
       const log = await this.#logs.get(conversation);
       if (log !== undefined && log.state.hub !== peer) continue; // a server has no say in another hub's log
+      if (status === 'ordered') continue; // its relay settles the rest, in one transaction with the entry
       const ordered =
         status === 'refused' ? undefined : await this.#d.store.read.entryByMessageId(conversation, message_id);
-      if (status !== 'refused' && ordered === undefined) continue; // the relay of it settles the rest, in one transaction with the entry
+      if (status !== 'refused' && ordered === undefined) continue; // it was ordered before, and its relay is on the way
       await this.#d.store.commit([{ op: 'outbox.remove', peer, ids: [message_id] }]);
       if (status === 'refused' && log !== undefined) this.#tellRefused(log, conversation, message_id, code);
     }

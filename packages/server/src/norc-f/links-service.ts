@@ -77,8 +77,8 @@ export class LinksService {
     }
   }
 
-  wake(peer: Domain): void {
-    if (!this.#stopped) this.#worker(peer).wake();
+  wake(peer: Domain, outbox?: OutboxRow | 'more'): void {
+    if (!this.#stopped) this.#worker(peer).wake(outbox);
   }
 
   /** Trust changed: a new link says the new certificates. */

@@ -19,6 +19,8 @@ const READ_ROWS = 256;
 const FRAME_BYTES_MAX = 1 << 20;
 const FRAMES_IN_FLIGHT_MAX = 16;
 const ANNOUNCES_IN_FLIGHT_MAX = 4;
+/** Rows that are kept in memory between their storing and their sending; what is beyond is read back. */
+const OFFERED_MAX = 1024;
 /** More than this is not kept in mind for one peer; what is beyond waits until some of it is settled. */
 const PENDING_MAX = 8192;
 
@@ -54,6 +56,10 @@ export class OutboxDrain {
   readonly #pending = new Set<MessageId>();
   /** How often each was put off; only of rows that are still in the outbox. */
   readonly #failures = new Map<MessageId, number>();
+  /** Stored since the last look into the store, or left over from it. */
+  #offered: OutboxRow[] = [];
+  /** The store may have rows to send that were not offered. */
+  #mustLook = true;
   #framesInFlight = 0;
   #announcesInFlight = 0;
 
@@ -63,15 +69,42 @@ export class OutboxDrain {
     this.#d = dependencies;
   }
 
+  /** A row that was just stored: it need not be read back. */
+  offer(row: OutboxRow): void {
+    if (this.#offered.length < OFFERED_MAX && this.#pending.size < PENDING_MAX) this.#offered.push(row);
+    else this.look();
+  }
+
+  /** The next run reads the store: it may have more than was offered, or rows whose time is over. */
+  look(): void {
+    this.#mustLook = true;
+    this.#offered = [];
+  }
+
   /** Sends what is due now, announcements before the rest. `later` is called when there is reason to run again. */
   async run(): Promise<void> {
     if (this.#framesInFlight >= FRAMES_IN_FLIGHT_MAX) return;
+    const rows = this.#mustLook ? await this.#read() : this.#offered.splice(0);
+    const fresh = rows.filter((row) => !this.#pending.has(row.id));
+    await this.#send(fresh);
+    const left = fresh.filter((row) => !this.#pending.has(row.id));
+    if (left.length > 0) this.#offered = withoutRepeats([...left, ...this.#offered]);
+  }
+
+  async #read(): Promise<readonly OutboxRow[]> {
+    this.#mustLook = false;
+    this.#offered = [];
     const limit = Math.min(PENDING_MAX, READ_ROWS + this.#pending.size);
     const rows = await this.#d.store.read.outbox(this.#peer, limit);
+    if (rows.length === limit) this.#mustLook = true; // there may be more
     this.#forgetAllBut(rows);
     const now = this.#d.now();
-    const fresh = rows.filter((row) => !this.#pending.has(row.id) && row.expiresAt > now);
     await this.#expire(rows.filter((row) => row.expiresAt <= now));
+    return rows.filter((row) => row.expiresAt > now);
+  }
+
+  /** As far as the bounds of what may be on its way allow. */
+  async #send(fresh: readonly OutboxRow[]): Promise<void> {
     for (const row of fresh.filter(({ type }) => type === MESSAGE_TYPES.conversation_announce)) {
       if (this.#announcesInFlight >= ANNOUNCES_IN_FLIGHT_MAX) break;
       this.#announce(row);
@@ -148,6 +181,7 @@ export class OutboxDrain {
     }
     this.#d.after(retryDelayMilliseconds(failures, this.#d.random), () => {
       for (const id of ids) this.#pending.delete(id);
+      this.look();
       this.#d.later();
     });
   }
@@ -206,6 +240,11 @@ function settledOf(batch: Batch, results: SubmitResults): SubmitResults {
     asked.delete(message_id);
     return status !== 'retry';
   });
+}
+
+/** A row that is stored while the store is being read comes both ways. */
+function withoutRepeats(rows: readonly OutboxRow[]): OutboxRow[] {
+  return [...new Map(rows.map((row) => [row.id, row])).values()];
 }
 
 function submissionOf(row: OutboxRow): SubmitItems {

@@ -14,13 +14,13 @@ import {
 } from '@norc/protocol/norc-f';
 import type { ReceivedMessage } from '@norc/protocol/wire';
 import type { Delivery, LinkStatus } from '../services.ts';
-import type { Store } from '../storage/port.ts';
+import type { OutboxRow, Store } from '../storage/port.ts';
 import { ResolverError } from '../transport/errors.ts';
 import type { LinkCloseCause, LinkEndpoint } from '../transport/port.ts';
 import { OutboxDrain } from './outbox-drain.ts';
 import { dialLink, type OutgoingDependencies, type OutgoingLink } from './outgoing-link.ts';
 
-const RELAYS_IN_FLIGHT_MAX = 8;
+const RELAYS_IN_FLIGHT_MAX = 32;
 /** Waits like the fourth retry: up to 2 s. */
 const PUMP_RETRY = 3;
 
@@ -61,9 +61,11 @@ export class PeerWorker {
     return this.#link?.isOpen === true ? this.#link : undefined;
   }
 
-  /** Something waits for the peer. */
-  wake(): void {
+  /** Something waits for the peer: entries of logs, or what its outbox has just got (`more`: not named here). */
+  wake(outbox?: OutboxRow | 'more'): void {
     if (this.#stopped) return;
+    if (outbox === 'more') this.#drain?.look();
+    else if (outbox !== undefined) this.#drain?.offer(outbox);
     this.#again = true;
     if (!this.#pumping) void this.#pump().catch((error: unknown) => this.#pumpFailed(error));
   }
@@ -121,8 +123,10 @@ export class PeerWorker {
     this.#link = undefined;
   }
 
+  /** Called every minute: keys age, and rows of the outbox reach their end. */
   tick(): void {
     this.link?.tick();
+    if (this.#drain !== undefined) this.wake('more');
   }
 
   stop(): void {
