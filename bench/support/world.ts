@@ -116,7 +116,11 @@ export class World {
 
 async function startOrganisation(folder: string, domain: Domain, options: RunOptions): Promise<Organisation> {
   const server = new URL('../server-process.ts', import.meta.url);
-  const process = new Child<ServerHandlers>(server, ['--expose-gc', ...(globalThis.process.env['BF'] ?? '').split(' ').filter((x) => x !== ''), ...profiling(domain, options)]);
+  const process = new Child<ServerHandlers>(server, [
+    '--expose-gc',
+    ...(globalThis.process.env['BF'] ?? '').split(' ').filter((x) => x !== ''),
+    ...profiling(domain, options),
+  ]);
   const rootKey = await process.ask('init', { domain, folder });
   return { domain, federationPort: await freePort(), process, rootKey };
 }

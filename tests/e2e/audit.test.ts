@@ -57,6 +57,17 @@ test('the first broken entry is named: changed, left out, put elsewhere, cut off
   assert.match(out, /is broken at entry 3: entry 4 in place 3 \(log_gap\)/);
 });
 
+test('an end that was cut off shows when a later entry is known', async () => {
+  const [, last = ''] = /Last entry +(\d+:[0-9a-f]{64})/.exec((await verify('log', root)).out) ?? [];
+  const file = await changed((all) => all.pop());
+  assert.equal((await verify(file, root)).code, 0, 'by itself it cannot show');
+  const args = ['audit', 'verify', '--root', root, '--contains', last];
+  const cut = await sandbox.norc([...args, file]);
+  assert.equal(cut.code, 1);
+  assert.match(cut.out, /\(truncated\)/);
+  assert.equal((await sandbox.norc([...args, 'log'])).code, 0);
+});
+
 test('a log of another root key is refused, whatever it says about itself', async () => {
   const { code, err } = await verify('log', '00'.repeat(32));
   assert.equal(code, 1);

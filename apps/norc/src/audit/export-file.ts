@@ -2,6 +2,7 @@ import { createReadStream } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { nodeCrypto } from '@norc/crypto/node';
 import {
+  type AuditHead,
   type AuditRecord,
   type AuditReport,
   type AuditSigner,
@@ -65,6 +66,12 @@ export interface PinnedRoot {
   readonly fingerprint: Uint8Array;
 }
 
+/** What a verifier knows from elsewhere. */
+export interface Expectation extends PinnedRoot {
+  /** An entry of an earlier verification: without it, nobody notices that the end was cut off. */
+  readonly contains?: AuditHead;
+}
+
 /** What the fingerprint and the certificates make of the head. Throws CommandError when it is another organisation's. */
 export function signersOf(head: ExportHead, pinned: PinnedRoot): readonly AuditSigner[] {
   const fingerprint = rootKeyFingerprint(nodeCrypto, head.rootKey);
@@ -89,13 +96,17 @@ export function signersOf(head: ExportHead, pinned: PinnedRoot): readonly AuditS
 /** Reads and verifies a whole file, entry by entry. Throws CommandError for a file that cannot be read. */
 export async function verifyExport(
   file: string,
-  pinned: PinnedRoot,
+  expectation: Expectation,
 ): Promise<{ head: ExportHead; report: AuditReport }> {
   const lines = linesOf(file)[Symbol.asyncIterator]();
   const first = await lines.next();
   const head = decodeHead(first.done === true ? '' : first.value);
   const records = recordsOf({ [Symbol.asyncIterator]: () => lines });
-  const report = await verifyAuditStream(nodeCrypto, records, { org: head.org, signers: signersOf(head, pinned) });
+  const { contains } = expectation;
+  const report = await verifyAuditStream(nodeCrypto, records, {
+    ...{ org: head.org, signers: signersOf(head, expectation) },
+    ...(contains === undefined ? {} : { contains }),
+  });
   return { head, report };
 }
 

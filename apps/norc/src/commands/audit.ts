@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises';
 import { nodeCrypto } from '@norc/crypto/node';
 import {
   AUDIT_FAULTS,
+  type AuditHead,
   type AuditReport,
   decodeAuditLine,
   parseAuditEntry,
@@ -11,6 +12,7 @@ import { fromBase64Url, fromHex, parseDomain, toHex } from '@norc/protocol/base'
 import { rootKeyFingerprint } from '@norc/protocol/crypto';
 import type { AdminClient } from '../admin-client.ts';
 import {
+  type Expectation,
   type ExportHead,
   encodeHead,
   type PinnedRoot,
@@ -124,7 +126,7 @@ Exit code 0: every entry follows the one before and is signed. 1: the first brok
   async run(input) {
     const file = input.positionals[0];
     const { head, report } =
-      file === undefined ? await verifyLive(input) : await verifyExport(file, await pinnedRoot(input));
+      file === undefined ? await verifyLive(input) : await verifyExport(file, await expectationOf(input));
     if (input.flags.has('json')) printJson({ org: head.org, ...jsonReport(report) });
     else printReport(head.org, report);
     return exitOf(report);
@@ -136,9 +138,26 @@ const exitOf = ({ kind }: AuditReport): ExitCode => (kind === 'sound' ? EXIT.ok 
 async function verifyLive(input: CommandInput): Promise<{ head: ExportHead; report: AuditReport }> {
   const client = await adminClient(input);
   const head = await exportHead(client);
-  const signers = signersOf(head, await pinnedRoot(input));
-  const report = await verifyAuditStream(nodeCrypto, recordsOf(auditLines(client, 0)), { org: head.org, signers });
+  const expectation = await expectationOf(input);
+  const signers = signersOf(head, expectation);
+  const { contains } = expectation;
+  const expected = { org: head.org, signers, ...(contains === undefined ? {} : { contains }) };
+  const report = await verifyAuditStream(nodeCrypto, recordsOf(auditLines(client, 0)), expected);
   return { head, report };
+}
+
+async function expectationOf(input: CommandInput): Promise<Expectation> {
+  const contains = knownHead(input.options.get('contains'));
+  return { ...(await pinnedRoot(input)), ...(contains === undefined ? {} : { contains }) };
+}
+
+/** `15:6f3a…`, as the verification prints it. */
+function knownHead(text: string | undefined): AuditHead | undefined {
+  if (text === undefined) return undefined;
+  const [, sequence = '', hex = ''] = /^(\d{1,15}):([0-9a-f]{64})$/i.exec(text) ?? [];
+  const hash = fromHex(hex.toLowerCase());
+  if (hash?.length === 32) return { sequence: Number(sequence), hash };
+  throw new CommandError(EXIT.usage, '--contains is not N:HASH.', 'An earlier norc audit verify printed it.');
 }
 
 /** What the person says, or the key file in the data folder: never what the log says about itself. */
@@ -209,10 +228,7 @@ function printReport(org: string, report: AuditReport): void {
     print(
       `The audit log of ${org} is broken at entry ${report.sequence}: ${report.detail} (${AUDIT_FAULTS[report.fault]}).`,
     );
-  printFacts([
-    [report.kind === 'sound' ? 'Last entry' : 'Last sound entry', String(head.sequence)],
-    ['Hash there', toHex(head.hash)],
-  ]);
+  printFacts([[report.kind === 'sound' ? 'Last entry' : 'Last sound entry', `${head.sequence}:${toHex(head.hash)}`]]);
   for (const { sequence, kind } of notes) {
     print(
       `Entry ${sequence}: ${kind === 'time_backwards' ? 'its time is before that of the entry before' : 'its type is not known here'}.`,

@@ -421,7 +421,7 @@ export class DeliveryService implements Delivery {
   #joined(conversation: ConversationId, peers: readonly Domain[]): void {
     for (const peer of peers) {
       this.#replication.joined(peer, conversation);
-      this.#d.wake(peer);
+      this.#d.wake(peer, 'more');
     }
   }
 

@@ -3,6 +3,7 @@ import type { NorcFMessage, NorcFType, Priority } from '@norc/protocol/norc-f';
 import type { ReceivedMessage } from '@norc/protocol/wire';
 import type { DeliveredUpdate } from '../delivery/index.ts';
 import type { LinkStatus } from '../services.ts';
+import type { OutboxRow } from '../storage/port.ts';
 import type { LinkConnection, LinkHandler } from '../transport/port.ts';
 import { type FederationRequests, trustMessage } from './federation-requests.ts';
 import { IncomingLink } from './incoming-link.ts';
