@@ -8,7 +8,7 @@ import { World } from './support/world.ts';
  */
 
 const SESSIONS = 5_000;
-const QUICK_SESSIONS = 20;
+const QUICK_SESSIONS = 8;
 
 export const idle: Question = {
   name: 'idle',

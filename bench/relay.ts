@@ -26,10 +26,8 @@ const PLANS: readonly Plan[] = (['local', 'federated'] as const).flatMap((kind) 
   { kind, devices: 1000 },
   { kind, devices: 100, perSecond: 1000 },
 ]);
-const QUICK: readonly Plan[] = [
-  { kind: 'local', devices: 4 },
-  { kind: 'federated', devices: 4 },
-];
+/** Has the local relay in it: every message comes from a device and goes to one. */
+const QUICK: readonly Plan[] = [{ kind: 'federated', devices: 4 }];
 
 export const relay: Question = {
   name: 'relay',

@@ -44,7 +44,7 @@ const { values, positionals } = parseArgs({
 });
 
 function optionsOf(): RunOptions {
-  const seconds = Number(values.seconds ?? (values.quick ? 0.2 : 5));
+  const seconds = Number(values.seconds ?? (values.quick ? 0.05 : 5));
   if (!(seconds > 0)) throw new RangeError('--seconds needs a number above 0');
   return {
     ...{ seconds, quick: values.quick },

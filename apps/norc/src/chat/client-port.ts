@@ -7,6 +7,7 @@ import type { Words } from '../terminal/words.ts';
 import { ChatActions } from './chat-actions.ts';
 import { connectionOf } from './connection.ts';
 import { ConversationBoard } from './conversation-board.ts';
+import { warningText } from './warnings.ts';
 
 export interface ClientPortOptions {
   readonly client: NorcClient;
@@ -23,6 +24,7 @@ export class ClientPort implements ChatPort {
   readonly #actions: ChatActions;
   readonly #listeners = new Set<() => void>();
   readonly #stops: (() => void)[];
+  #alert: ChatModel['alert'];
 
   private constructor(options: ClientPortOptions) {
     const { client, words, fault } = options;
@@ -43,6 +45,7 @@ export class ClientPort implements ChatPort {
       client.on('delivery', touch),
       client.on('notice', touch),
       client.on('fault', fault),
+      client.on('warning', (warning) => this.#warn(warningText(warning, words.context))),
     ];
   }
 
@@ -64,7 +67,13 @@ export class ClientPort implements ChatPort {
       conversations: summaries,
       ...(open === undefined ? {} : { open }),
       connection: connectionOf(client.status, clock.now(), words.context),
+      ...(this.#alert === undefined ? {} : { alert: this.#alert }),
     };
+  }
+
+  #warn(text: string): void {
+    this.#alert = { number: (this.#alert?.number ?? 0) + 1, text };
+    this.#tell();
   }
 
   subscribe(listener: () => void): () => void {

@@ -9,6 +9,8 @@ export interface ChatModel {
   readonly conversations: readonly ConversationSummary[];
   readonly open?: ConversationView;
   readonly connection: Connection;
+  /** The last thing that a person must know and that is no message; `number` rises with each. */
+  readonly alert?: { readonly number: number; readonly text: string };
   /** Marking while no conversation is open: the highest that this account may see. */
   readonly ceiling?: Label;
 }

@@ -183,3 +183,14 @@ test('opening another conversation begins at its end, without the hints of the l
   assert.deepEqual([anchor, notice, panel], [undefined, undefined, undefined]);
   assert.equal(person.line, '/nonsense', 'but what was typed stays');
 });
+
+test('an alert is shown once, until the user writes', () => {
+  const { depot, all } = talks();
+  const person = new Person(all, depot);
+  const alert = { number: 1, text: 'Look out.' };
+  person.happens({ type: 'model', model: { ...modelOf(all, depot), alert } });
+  assert.deepEqual(person.state.screen.notice, { text: 'Look out.', warning: true });
+  person.types('x');
+  person.happens({ type: 'model', model: { ...modelOf(all, depot), alert } });
+  assert.equal(person.state.screen.notice, undefined);
+});

@@ -15,6 +15,8 @@ export interface ChatState {
   readonly openedId?: ConversationId;
   /** All unread messages at the last look, to notice new ones. */
   readonly unreadTotal: number;
+  /** Number of the last alert that was shown. */
+  readonly alert: number;
 }
 
 export type ChatEvent =
@@ -49,7 +51,7 @@ export interface Step {
 }
 
 export function startChat(model: ChatModel): ChatState {
-  return { screen: { model, line: EMPTY_LINE }, history: NO_HISTORY, unreadTotal: Number.POSITIVE_INFINITY };
+  return { screen: { model, line: EMPTY_LINE }, history: NO_HISTORY, unreadTotal: Number.POSITIVE_INFINITY, alert: 0 };
 }
 
 /** One key, one change: pure. */
@@ -97,13 +99,16 @@ function newModel(state: ChatState, model: ChatModel): Step {
   const newFrom = isOther ? first : (screen.newFrom ?? (isFollowing ? undefined : first));
   const cleared = isOther ? show(state, {}, 'anchor', 'newFrom', 'panel', 'notice') : state;
   const total = model.conversations.reduce((sum, one) => sum + one.unread.count, 0);
-  const next = show(cleared, { model, ...(newFrom === undefined ? {} : { newFrom }) });
+  const { alert } = model;
+  const isAlert = alert !== undefined && alert.number > state.alert;
+  const told = isAlert ? { notice: { text: alert.text, warning: true } } : {};
+  const next = show(cleared, { model, ...told, ...(newFrom === undefined ? {} : { newFrom }) });
   const effects: ChatEffect[] = [];
   if (total > state.unreadTotal) effects.push({ do: 'bell' });
   if (first !== undefined && next.screen.anchor === undefined) effects.push({ do: 'seen' });
   const { openedId: _before, ...rest } = next;
   const opened = model.open === undefined ? {} : { openedId: model.open.conversationId };
-  return { state: { ...rest, ...opened, unreadTotal: total }, effects };
+  return { state: { ...rest, ...opened, unreadTotal: total, alert: alert?.number ?? state.alert }, effects };
 }
 
 function answered(state: ChatState, command: Command, lines: readonly string[]): Step {

@@ -25,6 +25,8 @@ export interface PlainMemory {
   readonly items: ReadonlyMap<string, Printed>;
   readonly unread: ReadonlyMap<ConversationId, number>;
   readonly connection: string;
+  /** Number of the last one that was printed. */
+  readonly alert: number;
   /** The day of the last printed message. */
   readonly day: string;
 }
@@ -36,7 +38,7 @@ interface Printed {
   readonly reactions: string;
 }
 
-export const NOTHING_PRINTED: PlainMemory = { items: new Map(), unread: new Map(), connection: '', day: '' };
+export const NOTHING_PRINTED: PlainMemory = { items: new Map(), unread: new Map(), connection: '', alert: 0, day: '' };
 
 export interface PlainStep {
   readonly memory: PlainMemory;
@@ -50,7 +52,8 @@ const EXCERPT_WIDTH = 40;
 export function plainStep(memory: PlainMemory, model: ChatModel, words: Words): PlainStep {
   const connection = connectionText(model.connection);
   const lines = connection === memory.connection ? [] : [said(connection)];
-  const { open } = model;
+  const { open, alert } = model;
+  if (alert !== undefined && alert.number > memory.alert) lines.push(said(`Warning: ${alert.text}`));
   const isOther = open !== undefined && open.conversationId !== memory.open;
   const known = isOther ? new Map<string, Printed>() : memory.items;
   if (isOther) lines.push(...introduction(open));
@@ -63,6 +66,7 @@ export function plainStep(memory: PlainMemory, model: ChatModel, words: Words): 
       items: open === undefined ? new Map() : printedOf(open, words),
       unread: new Map(model.conversations.map((one) => [one.conversationId, one.unread.count])),
       connection,
+      alert: alert?.number ?? memory.alert,
       day: lastDay(open, words) ?? day,
     },
     lines,

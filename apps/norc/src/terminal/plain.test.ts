@@ -41,6 +41,16 @@ test('a conversation is introduced, then told line by line; states are lines of 
   assert.deepEqual(print(modelOf([talk], talk)), []);
 });
 
+test('an alert is one line, once, and the same words later are news again', () => {
+  const talk = new Talk(1);
+  const print = printer();
+  print(modelOf([talk], talk));
+  const alerted = (number: number) => print({ ...modelOf([talk], talk), alert: { number, text: 'Look out.' } });
+  assert.deepEqual(alerted(1), ['-- Warning: Look out.']);
+  assert.deepEqual(alerted(1), []);
+  assert.deepEqual(alerted(2), ['-- Warning: Look out.']);
+});
+
 test('what changes an earlier message says which', () => {
   const talk = new Talk(1);
   const print = printer();

@@ -54,7 +54,7 @@ import { Marks } from './marks.ts';
 import { readHeader } from './mls-header.ts';
 import type { PublicGroups } from './public-group.ts';
 import { Replication } from './replication.ts';
-import { errorName, submitAnswer, submitItem } from './submit-item.ts';
+import { errorName, submitAnswer, submitItem, submittedItems } from './submit-item.ts';
 
 const SUBMISSION_LIFE_MS = 7 * 86_400_000;
 
@@ -358,20 +358,14 @@ export class DeliveryService implements Delivery {
       const ordered =
         status === 'refused' ? undefined : await this.#d.store.read.entryByMessageId(conversation, message_id);
       if (status !== 'refused' && ordered === undefined) continue; // it was ordered before, and its relay is on the way
+      // Read before it goes: its sender may be no member any more when the refusal comes.
+      const row = status === 'refused' ? await this.#d.store.read.outboxItem(peer, message_id) : undefined;
       await this.#d.store.commit([{ op: 'outbox.remove', peer, ids: [message_id] }]);
-      if (status === 'refused' && log !== undefined) this.#tellRefused(log, conversation, message_id, code);
+      for (const { sender } of row === undefined ? [] : submittedItems(row)) {
+        const refused = { code: errorName(code), detail: 'refused by the hub' };
+        this.#ears.resolved(sender, conversation, message_id, { refused });
+      }
     }
-  }
-
-  /** Only the device that sent it is to be told, but only it knows the id: the others ignore it. */
-  #tellRefused(
-    log: ConversationLog,
-    conversation: ConversationId,
-    messageId: NorcFBody<'submit_result'>['items'][number]['message_id'],
-    code: number | undefined,
-  ): void {
-    const refused = { code: errorName(code), detail: 'refused by the hub' };
-    for (const device of log.localDevices()) this.#ears.resolved(device, conversation, messageId, { refused });
   }
 
   #followed(

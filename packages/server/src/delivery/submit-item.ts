@@ -3,10 +3,14 @@ import {
   type Domain,
   ERRORS,
   type ErrorName,
+  InvariantError,
+  MESSAGE_TYPES,
   type MessageId,
   type Result,
 } from '@norc/protocol/base';
-import type { NorcFBody, Submission } from '@norc/protocol/norc-f';
+import { messageSubmit, type NorcFBody, type Submission } from '@norc/protocol/norc-f';
+import { decodeBody } from '@norc/protocol/wire';
+import type { OutboxRow } from '../storage/port.ts';
 
 type SubmitItem = NorcFBody<'message_submit'>['items'][number];
 type SubmitAnswer = NorcFBody<'submit_result'>['items'][number];
@@ -19,6 +23,14 @@ export function submitItem(submission: Submission, route: readonly Domain[]): Su
     ...(welcome === undefined ? {} : { welcome }),
     ...(groupInfo === undefined ? {} : { group_info: groupInfo }),
   };
+}
+
+/** The submissions of an outbox row; none in a row of another kind. */
+export function submittedItems(row: OutboxRow): readonly SubmitItem[] {
+  if (row.type !== MESSAGE_TYPES.message_submit) return [];
+  const body = decodeBody(messageSubmit, row.body, 'cbor');
+  if (!body.ok) throw new InvariantError('an outbox row of ours does not decode');
+  return body.value.items;
 }
 
 /** The hub's answer. What may succeed later is `retry`, which keeps it in the sender's outbox. */

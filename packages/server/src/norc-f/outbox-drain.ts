@@ -9,8 +9,9 @@ import {
   type Random,
   retryDelayMilliseconds,
 } from '@norc/protocol/base';
-import { conversationAnnounce, messageSubmit, type NorcFBody } from '@norc/protocol/norc-f';
+import { conversationAnnounce, type NorcFBody } from '@norc/protocol/norc-f';
 import { decodeBody } from '@norc/protocol/wire';
+import { submittedItems } from '../delivery/submit-item.ts';
 import type { Delivery } from '../services.ts';
 import type { OutboxRow, Store } from '../storage/port.ts';
 import type { OutgoingLink } from './outgoing-link.ts';
@@ -125,7 +126,7 @@ export class OutboxDrain {
 
   /** Its time is over: the sender is told, and it is never sent. */
   async #expire(rows: readonly OutboxRow[]): Promise<void> {
-    const items = rows.flatMap((row) => submissionOf(row)).map(expired);
+    const items = rows.flatMap((row) => submittedItems(row)).map(expired);
     if (items.length > 0) await this.#d.delivery.submissionResolved(this.#peer, items);
     const others = rows.filter((row) => row.type !== MESSAGE_TYPES.message_submit).map((row) => row.id);
     if (others.length > 0) await this.#remove(others);
@@ -247,20 +248,13 @@ function withoutRepeats(rows: readonly OutboxRow[]): OutboxRow[] {
   return [...new Map(rows.map((row) => [row.id, row])).values()];
 }
 
-function submissionOf(row: OutboxRow): SubmitItems {
-  if (row.type !== MESSAGE_TYPES.message_submit) return [];
-  const body = decodeBody(messageSubmit, row.body, 'cbor');
-  if (!body.ok) throw new TypeError('an outbox row of ours does not decode');
-  return body.value.items;
-}
-
 /** As many submissions in a frame as its bounds allow. */
 function submissionBatches(
   rows: readonly OutboxRow[],
 ): { readonly ids: MessageId[]; readonly items: SubmitItems[number][] }[] {
   const batches: { ids: MessageId[]; items: SubmitItems[number][]; bytes: number }[] = [];
   for (const row of rows) {
-    for (const item of submissionOf(row)) {
+    for (const item of submittedItems(row)) {
       let last = batches.at(-1);
       if (
         last === undefined ||
