@@ -7,6 +7,9 @@ import { runCommandLine } from './command-line.ts';
 import { COMMANDS } from './commands/index.ts';
 import { commandHelp, overview, usageOf } from './help.ts';
 
+// What a person reads depends on how the command was started: here, not by npm, whoever starts the tests.
+delete process.env['npm_command'];
+
 interface Outcome {
   readonly code: number;
   readonly out: string;
