@@ -5,18 +5,19 @@ import { frames } from './frames.ts';
 import { handshakes } from './handshakes.ts';
 import { idle } from './idle.ts';
 import { mls } from './mls.ts';
+import { parts } from './parts.ts';
 import { relay } from './relay.ts';
 import { storage } from './storage.ts';
 import type { Question, RunOptions } from './support/question.ts';
-import { type Line, machine, tableHead, tableRow } from './support/report.ts';
+import { type Line, machine, medians, tableHead, tableRow } from './support/report.ts';
 
 /*
- * npm run bench [-- QUESTION …] [--quick] [--seconds N] [--only PART] [--out FILE] [--profile FOLDER]
+ * npm run bench [-- QUESTION …] [--quick] [--seconds N] [--runs N] [--only PART] [--out FILE] [--profile FOLDER]
  *
  * One table for people; then every line of it as JSON, with the machine it was taken on.
  */
 
-const QUESTIONS: readonly Question[] = [frames, handshakes, mls, storage, relay, idle];
+const QUESTIONS: readonly Question[] = [frames, handshakes, mls, storage, relay, parts, idle];
 
 const HELP = `npm run bench -- [question ...] [options]
 
@@ -26,6 +27,7 @@ ${QUESTIONS.map(({ name, about }) => `  ${name.padEnd(12)}${about}`).join('\n')}
 Options:
   --quick           everything once, briefly: shows that it works, not how fast
   --seconds N       length of each measured phase (default 5)
+  --runs N          everything N times; figures are medians (default 1)
   --only PART       only lines of 'relay' and 'storage' whose name has this part
   --out FILE        write the JSON lines there too
   --profile FOLDER  CPU profiles of every process, for the developer tools of a browser
@@ -36,6 +38,7 @@ const { values, positionals } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     seconds: { type: 'string' },
+    runs: { type: 'string', default: '1' },
     only: { type: 'string' },
     out: { type: 'string' },
     profile: { type: 'string' },
@@ -61,7 +64,7 @@ async function main(): Promise<void> {
   console.log(tableHead());
   for (const question of QUESTIONS) {
     if (positionals.length > 0 && !positionals.includes(question.name)) continue;
-    for await (const line of question.run(optionsOf())) {
+    for await (const line of answers(question)) {
       console.log(tableRow(line));
       lines.push({ bench: question.name, ...line });
     }
@@ -70,6 +73,19 @@ async function main(): Promise<void> {
   const json = lines.map((line) => JSON.stringify({ ...line, ...about }));
   console.log(`\n${json.join('\n')}`);
   if (values.out !== undefined) await save(values.out, json);
+}
+
+/** One run shows its lines as they come; of several, only the medians are worth showing. */
+async function* answers(question: Question): AsyncIterable<Line> {
+  const runs = Number(values.runs);
+  if (!Number.isInteger(runs) || runs < 1) throw new RangeError('--runs needs a whole number above 0');
+  if (runs === 1) {
+    yield* question.run(optionsOf());
+    return;
+  }
+  const all: Line[] = [];
+  for (let i = 0; i < runs; i += 1) for await (const line of question.run(optionsOf())) all.push(line);
+  yield* medians(all);
 }
 
 async function save(file: string, json: readonly string[]): Promise<void> {

@@ -12,6 +12,7 @@ import {
 } from '@norc/server';
 import { serveParent } from './support/child-process.ts';
 import { must } from './support/organisation.ts';
+import { type Parts, profileParts, threadParts } from './support/profile-parts.ts';
 
 /*
  * One server in a process of its own, as it runs in production, with one door more:
@@ -137,7 +138,21 @@ function usage({ collect }: { readonly collect: boolean }): Usage {
   };
 }
 
-const handlers = { init, open, enrol, requestTrust, approveTrust, usage };
+let profiler: Awaited<ReturnType<typeof profileParts>> | undefined;
+
+async function profileStart(_: undefined): Promise<void> {
+  profiler = await profileParts();
+}
+
+async function profileStop(_: undefined): Promise<Parts> {
+  const parts = await profiler?.stop();
+  profiler = undefined;
+  return parts ?? {};
+}
+
+const threads = (_: undefined): Parts => threadParts();
+
+const handlers = { init, open, enrol, requestTrust, approveTrust, usage, profileStart, profileStop, threads };
 export type ServerHandlers = typeof handlers;
 
 serveParent(handlers, async () => await server?.stop());

@@ -45,6 +45,24 @@ export function tableRow(line: Line): string {
   return (line.question.padEnd(QUESTION_WIDTH) + cells.join('')).trimEnd();
 }
 
+/** Of lines of several runs: each question once, with the median of each figure. Details are those of the middle run. */
+export function medians(lines: readonly Line[]): readonly Line[] {
+  const byQuestion = new Map<string, Line[]>();
+  for (const line of lines) byQuestion.set(line.question, [...(byQuestion.get(line.question) ?? []), line]);
+  return [...byQuestion.values()].map(median);
+}
+
+function median(lines: readonly Line[]): Line {
+  const middle = [...lines].sort((a, b) => (a.cpuMicros ?? 0) - (b.cpuMicros ?? 0))[lines.length >> 1];
+  if (middle === undefined) throw new RangeError('no lines');
+  const figures = COLUMNS.flatMap(([, key]) => {
+    const values = lines.flatMap((line) => line[key] ?? []).sort((a, b) => a - b);
+    const value = values[values.length >> 1];
+    return value === undefined ? [] : [[key, value] as const];
+  });
+  return { ...middle, ...Object.fromEntries(figures) };
+}
+
 /** Where and when the figures were taken: without it they mean nothing. */
 export interface Machine {
   readonly cpu: string;

@@ -8,6 +8,7 @@ import type { LoadHandlers } from '../load.ts';
 import type { ServerHandlers, Usage } from '../server-process.ts';
 import { Child } from './child-process.ts';
 import { benchDomain } from './organisation.ts';
+import type { Parts } from './profile-parts.ts';
 import type { RunOptions } from './question.ts';
 
 const TRUST_MS_MAX = 10_000;
@@ -105,6 +106,24 @@ export class World {
       externalBytes: sum.externalBytes + one.externalBytes,
       sessions: sum.sessions + one.sessions,
     }));
+  }
+
+  /** CPU so far of the threads of the first server that are not its main one. */
+  async threads(): Promise<Parts> {
+    return await this.#first.ask('threads', undefined);
+  }
+
+  /** Where the main thread of the first server spends its time. */
+  async profile(seconds: number): Promise<Parts> {
+    await this.#first.ask('profileStart', undefined);
+    await delay(seconds * 1000);
+    return await this.#first.ask('profileStop', undefined);
+  }
+
+  get #first(): Child<ServerHandlers> {
+    const [first] = this.#organisations;
+    if (first === undefined) throw new Error('a world has a server');
+    return first.process;
   }
 
   async close(): Promise<void> {

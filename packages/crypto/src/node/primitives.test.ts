@@ -118,6 +118,20 @@ for (const [name, crypto] of [
     );
   });
 
+  test(`sealing into given memory (${name}) gives the same bytes, there`, () => {
+    for (const aead of Object.values(crypto.aead)) {
+      const [key, nonce, aad, plaintext] = [pattern(32), pattern(12), pattern(95), pattern(2048)];
+      const room = new Uint8Array(100 + 2064).fill(9);
+      const place = room.subarray(62, 62 + 2064);
+      assert.equal(aead.seal(key, nonce, aad, plaintext, place), place);
+      assert.deepEqual(Uint8Array.from(place), aead.seal(key, nonce, aad, plaintext));
+      assert.deepEqual(new Set([...room.subarray(0, 62), ...room.subarray(62 + 2064)]), new Set([9]));
+      for (const length of [2063, 2065]) {
+        assert.throws(() => aead.seal(key, nonce, aad, plaintext, room.subarray(0, length)), RangeError);
+      }
+    }
+  });
+
   test(`AES-256-GCM (${name}) gives the answer of NIST test case 16`, () => {
     const aead = crypto.aead['aes-256-gcm'];
     const key = hex('feffe9928665731c6d6a8f9467308308feffe9928665731c6d6a8f9467308308');

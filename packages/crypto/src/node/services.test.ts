@@ -89,3 +89,15 @@ test('random bytes do not repeat; the clock gives whole milliseconds', () => {
   assert.notDeepEqual(nodeRandom.bytes(16), nodeRandom.bytes(16));
   assert.ok(Number.isInteger(nodeClock.now()));
 });
+
+test('random bytes of every length are fresh, and the caller owns them', () => {
+  const seen = new Set<string>();
+  for (let i = 0; i < 2000; i += 1) {
+    const bytes = nodeRandom.bytes(12 + (i % 22));
+    assert.equal(bytes.length, 12 + (i % 22));
+    assert.equal(bytes.byteLength, bytes.buffer.byteLength, 'no other bytes are in its memory');
+    seen.add(Buffer.from(bytes.subarray(0, 12)).toString('hex'));
+  }
+  assert.equal(seen.size, 2000);
+  assert.equal(nodeRandom.bytes(0).length, 0);
+});

@@ -34,7 +34,8 @@ test('[CONV-1] text that no encoder gives is refused', () => {
   for (const text of ['A', 'AB=', 'AA==', 'A-', 'AA\n', 'AAF', 'é', 'AA+A'])
     assert.equal(fromBase64Url(text), undefined, text);
   for (const text of ['AA', 'AA=', 'AB==', 'A===', '====', 'AA==AA==']) assert.equal(fromBase64(text), undefined, text);
-  for (const text of ['0', 'zz', '0x']) assert.equal(fromHex(text), undefined, text);
+  for (const text of ['0', 'zz', '0x', 'é0', '0é', '٠٠', '\u{1f600}', '0`', '0G', '/0'])
+    assert.equal(fromHex(text), undefined, text);
 });
 
 test('comparison is that of the platform', () => {

@@ -36,7 +36,7 @@ function codecOf(schema: SchemaNode): Codec {
 }
 
 /** Bodies that need more than this are rare; their buffer is not kept. */
-const RETAINED_CAPACITY_MAX = 65536;
+const RETAINED_CAPACITY_MAX = 256 * 1024;
 /** Absent while it is in use. */
 let spare: CborWriter | undefined = new CborWriter();
 

@@ -23,6 +23,7 @@ import {
   text,
   uint,
   userAddress,
+  withEncodedBody,
 } from './index.ts';
 import type { SchemaNode } from './schema.ts';
 
@@ -285,4 +286,23 @@ test('the two encodings are never taken for one another', () => {
   const schema = struct({ a: uint() });
   assert.ok(!decodeBody(schema, utf8('{"a":1}'), 'cbor').ok);
   assert.ok(!decodeBody(schema, Uint8Array.of(0xa1, 0x61, 0x61, 1), 'json').ok);
+});
+
+test('an encoded body for a moment has the same bytes, also inside another and after a fault', () => {
+  const schema = struct({ a: bytes(2000), b: uint() });
+  const value = (byte: number, length: number) => ({ a: new Uint8Array(length).fill(byte), b: byte });
+  for (const encoding of ENCODINGS) {
+    const [outer, inner] = [value(1, 2000), value(2, 10)];
+    withEncodedBody(schema, outer, encoding, (first) => {
+      const second = withEncodedBody(schema, inner, encoding, (encoded) => encoded.slice());
+      assert.deepEqual(second, encodeBody(schema, inner, encoding));
+      assert.deepEqual(first.slice(), encodeBody(schema, outer, encoding));
+    });
+    const fault = new RangeError('not ours to name');
+    assert.throws(() => withEncodedBody(schema, inner, encoding, () => assert.fail(fault)), fault);
+    assert.deepEqual(
+      withEncodedBody(schema, inner, encoding, (encoded) => encoded.slice()),
+      encodeBody(schema, inner, encoding),
+    );
+  }
 });

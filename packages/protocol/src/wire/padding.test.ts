@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { LIMITS } from '../base/index.ts';
-import { bucketLength, padBody, unpadBody } from './index.ts';
+import { bucketLength, padBody, unpadBody, withPadded } from './index.ts';
 
 test('[WIRE-22] a bucket is the smallest that holds the plaintext', () => {
   const buckets = [256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536];
@@ -75,4 +75,26 @@ test('[WIRE-23] the largest body passes, one byte more does not', () => {
 
 test('a sequence offset without a form is our own fault', () => {
   for (const wrong of [-1, 0.5, 2 ** 53]) assert.throws(() => padBody(new Uint8Array(), wrong), RangeError);
+});
+
+test('padding for a moment is the same, and leaves nothing behind, also after a fault', () => {
+  fc.assert(
+    fc.property(body, offset, (content, sequenceOffset) => {
+      const expected = padBody(content, sequenceOffset);
+      const fault = new Error('sealing failed');
+      assert.throws(() => withPadded(new Uint8Array(5000).fill(7), 1, () => assert.fail(fault)), fault);
+      let room: Uint8Array | undefined;
+      const copy = withPadded(content, sequenceOffset, (plaintext) => {
+        room = plaintext;
+        return plaintext.slice();
+      });
+      assert.ok(Buffer.from(copy).equals(expected));
+      const shared = expected.length <= 65536;
+      assert.equal(
+        room?.every((byte) => byte === 0),
+        shared || expected.every((byte) => byte === 0),
+      );
+    }),
+    { numRuns: 50 },
+  );
 });

@@ -4,8 +4,6 @@ import {
   type DeviceId,
   type Domain,
   domainOf,
-  instant,
-  MESSAGE_TYPES,
   ok,
   type Random,
   type Result,
@@ -18,14 +16,10 @@ import {
   freeze,
   type GroupChange,
   type LinkedEntry,
-  messageSubmit,
   type NorcFBody,
-  originRoute,
-  pathQuestion,
   type Submission,
 } from '@norc/protocol/norc-f';
 import type { TrustDecision, TrustQuestion } from '@norc/protocol/norc-t';
-import { encodeBody } from '@norc/protocol/wire';
 import type {
   AuthenticatedDevice,
   ConversationEntries,
@@ -46,6 +40,7 @@ import { CreationService } from './creation.ts';
 import type { DeliveredUpdate } from './delivered-batch.ts';
 import { FanOut } from './fan-out.ts';
 import { FollowerService } from './follower-service.ts';
+import { HubOutbox } from './hub-outbox.ts';
 import { HubService, placeOf } from './hub-service.ts';
 import { LocalReading } from './local-reading.ts';
 import { LogCache } from './log-cache.ts';
@@ -54,9 +49,7 @@ import { Marks } from './marks.ts';
 import { readHeader } from './mls-header.ts';
 import type { PublicGroups } from './public-group.ts';
 import { Replication } from './replication.ts';
-import { errorName, submitAnswer, submitItem, submittedItems } from './submit-item.ts';
-
-const SUBMISSION_LIFE_MS = 7 * 86_400_000;
+import { submitAnswer } from './submit-item.ts';
 
 export interface DeliveryDependencies {
   readonly self: Domain;
@@ -87,6 +80,7 @@ export class DeliveryService implements Delivery {
   readonly #d: DeliveryDependencies;
   readonly #logs: LogCache;
   readonly #hub: HubService;
+  readonly #toHub: HubOutbox;
   readonly #follower: FollowerService;
   readonly #creation: CreationService;
   readonly #reading: LocalReading;
@@ -104,6 +98,7 @@ export class DeliveryService implements Delivery {
     this.#d = dependencies;
     this.#logs = new LogCache((conversation) => ConversationLog.load(store, groups, self, conversation));
     this.#hub = new HubService(dependencies);
+    this.#toHub = new HubOutbox(dependencies, this.#logs, this.#ears);
     this.#follower = new FollowerService(dependencies);
     this.#creation = new CreationService(dependencies);
     this.#reading = new LocalReading(store);
@@ -130,7 +125,7 @@ export class DeliveryService implements Delivery {
     const log = this.#logs.peek(submission.conversation) ?? (await this.#logs.get(submission.conversation));
     if (log === undefined) return reject('forbidden', 'conversation');
     const whole: Submission = { ...submission, sender: sender.deviceId, senderUser: sender.user, origin: this.#d.self };
-    if (log.state.hub !== this.#d.self) return await this.#submitToHub(log, whole);
+    if (log.state.hub !== this.#d.self) return await this.#toHub.submit(log, whole);
     const outcome = await this.#order(log, whole);
     return outcome.ok ? ok(sentOutcome(outcome.value)) : outcome;
   }
@@ -172,42 +167,6 @@ export class DeliveryService implements Delivery {
     if (before === undefined) this.#grew(log);
     else this.#grown(log, new Set([...before, ...log.localDevices()]));
     return outcome;
-  }
-
-  /** Durable in the outbox first; the hub has the last word. What it would refuse for certain is refused here already. */
-  async #submitToHub(log: ConversationLog, submission: Submission): Promise<Result<SubmitOutcome>> {
-    const refused = this.#refuseForHub(log, submission);
-    if (!refused.ok) return refused;
-    const now = this.#d.clock.now();
-    const item: OutboxRow = {
-      id: submission.messageId,
-      peer: log.state.hub,
-      priority: 'interactive',
-      type: MESSAGE_TYPES.message_submit,
-      body: encodeBody(messageSubmit, { items: [submitItem(submission, originRoute(this.#d.self))] }, 'cbor'),
-      createdAt: now,
-      expiresAt: instant(now + SUBMISSION_LIFE_MS),
-    };
-    const outcome = await this.#d.store.commit([{ op: 'outbox.add', item }]);
-    this.#d.wake(log.state.hub, item);
-    if (outcome.ok) return ok({ state: 'queued' });
-    const ordered = await this.#d.store.read.entryByMessageId(log.conversation, submission.messageId);
-    return ok(ordered === undefined ? { state: 'queued' } : { state: 'sent', seq: ordered.seq });
-  }
-
-  #refuseForHub(log: ConversationLog, submission: Submission): Result<undefined> {
-    const { state } = log;
-    const member = state.members.get(submission.sender);
-    if (member?.user !== submission.senderUser) return reject('forbidden', 'sender');
-    const header = readHeader(submission.body);
-    if (!header.ok) return header;
-    const { label, messageId, conversation } = header.value.authenticatedData;
-    if (conversation !== state.conversation || messageId !== submission.messageId)
-      return reject('malformed', 'authenticated data');
-    if (label !== state.label) return reject('label_not_allowed', 'label');
-    if (state.frozen && submission.kind !== 'commit') return reject('conversation_frozen', 'frozen');
-    const path = this.#d.decide(pathQuestion(state, state.hub, this.#d.self, submission.body.length));
-    return path.kind === 'allow' || path.code === 'trust_stale' ? ok(undefined) : reject(path.code, path.reason);
   }
 
   cursors(device: AuthenticatedDevice, cursors: Parameters<Delivery['cursors']>[1]): void {
@@ -349,23 +308,8 @@ export class DeliveryService implements Delivery {
     });
   }
 
-  async submissionResolved(peer: Domain, results: NorcFBody<'submit_result'>['items']): Promise<void> {
-    for (const { conversation, message_id, status, code } of results) {
-      if (status === 'retry') continue;
-      const log = await this.#logs.get(conversation);
-      if (log !== undefined && log.state.hub !== peer) continue; // a server has no say in another hub's log
-      if (status === 'ordered') continue; // its relay settles the rest, in one transaction with the entry
-      const ordered =
-        status === 'refused' ? undefined : await this.#d.store.read.entryByMessageId(conversation, message_id);
-      if (status !== 'refused' && ordered === undefined) continue; // it was ordered before, and its relay is on the way
-      // Read before it goes: its sender may be no member any more when the refusal comes.
-      const row = status === 'refused' ? await this.#d.store.read.outboxItem(peer, message_id) : undefined;
-      await this.#d.store.commit([{ op: 'outbox.remove', peer, ids: [message_id] }]);
-      for (const { sender } of row === undefined ? [] : submittedItems(row)) {
-        const refused = { code: errorName(code), detail: 'refused by the hub' };
-        this.#ears.resolved(sender, conversation, message_id, { refused });
-      }
-    }
+  submissionResolved(peer: Domain, results: NorcFBody<'submit_result'>['items']): Promise<void> {
+    return this.#toHub.resolved(peer, results);
   }
 
   #followed(

@@ -44,10 +44,10 @@ export class LogCache {
     return loading;
   }
 
-  /** The oldest goes, unless it was used since: then it counts as new once more. */
+  /** The oldest goes; one that was used since it was last looked at counts as new once more. */
   #keep(log: ConversationLog): void {
     this.#logs.set(log.conversation, log);
-    let left = this.#logs.size;
+    let left = 2 * this.#logs.size; // once round, and once more when all were used
     for (const [id, oldest] of this.#logs) {
       if (this.#logs.size <= this.#max || left === 0) return;
       left -= 1;

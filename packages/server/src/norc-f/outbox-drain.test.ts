@@ -239,3 +239,39 @@ for (const [code, kept] of [
     assert.equal(waiting.length, kept);
   });
 }
+
+test('a row that is offered goes out without being read back, once; the next look finds what was not offered', async () => {
+  const first = row();
+  const { drain, store, sent } = await scene([first], answers('ordered'));
+  await drain.run();
+  const [offered, silent] = [row(), row()];
+  await store.commit([{ op: 'outbox.add', item: offered }]);
+  await store.commit([{ op: 'outbox.add', item: silent }]);
+  drain.offer(offered);
+  drain.offer(offered);
+  await drain.run();
+  await drain.run();
+  assert.deepEqual(sentIds(sent), [first.id, offered.id]);
+  drain.look();
+  await drain.run();
+  assert.deepEqual(sentIds(sent), [first.id, offered.id, silent.id]);
+});
+
+test('more than may be offered is read back from the store', async () => {
+  const { drain, store, sent } = await scene([], answers('ordered'));
+  await drain.run();
+  const rows = Array.from({ length: 1100 }, () => row());
+  for (const item of rows) {
+    await store.commit([{ op: 'outbox.add', item }]);
+    drain.offer(item);
+  }
+  for (let i = 0; i < 40 && sentIds(sent).length < rows.length; i += 1) {
+    await drain.run();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.deepEqual(sentIds(sent).sort(), rows.map(({ id: one }) => one).sort());
+});
+
+function sentIds(sent: readonly Items[]): MessageId[] {
+  return sent.flatMap((items) => items.map((item) => item.message_id));
+}

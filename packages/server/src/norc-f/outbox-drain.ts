@@ -58,7 +58,7 @@ export class OutboxDrain {
   /** How often each was put off; only of rows that are still in the outbox. */
   readonly #failures = new Map<MessageId, number>();
   /** Stored since the last look into the store, or left over from it. */
-  #offered: OutboxRow[] = [];
+  readonly #offered = new Map<MessageId, OutboxRow>();
   /** The store may have rows to send that were not offered. */
   #mustLook = true;
   #framesInFlight = 0;
@@ -72,29 +72,35 @@ export class OutboxDrain {
 
   /** A row that was just stored: it need not be read back. */
   offer(row: OutboxRow): void {
-    if (this.#offered.length < OFFERED_MAX && this.#pending.size < PENDING_MAX) this.#offered.push(row);
+    if (this.#offered.size < OFFERED_MAX && this.#pending.size < PENDING_MAX) this.#offered.set(row.id, row);
     else this.look();
   }
 
   /** The next run reads the store: it may have more than was offered, or rows whose time is over. */
   look(): void {
     this.#mustLook = true;
-    this.#offered = [];
+    this.#offered.clear();
   }
 
   /** Sends what is due now, announcements before the rest. `later` is called when there is reason to run again. */
   async run(): Promise<void> {
     if (this.#framesInFlight >= FRAMES_IN_FLIGHT_MAX) return;
-    const rows = this.#mustLook ? await this.#read() : this.#offered.splice(0);
+    const rows = this.#mustLook ? await this.#read() : this.#takeOffered();
     const fresh = rows.filter((row) => !this.#pending.has(row.id));
     await this.#send(fresh);
-    const left = fresh.filter((row) => !this.#pending.has(row.id));
-    if (left.length > 0) this.#offered = withoutRepeats([...left, ...this.#offered]);
+    const later = this.#takeOffered();
+    for (const row of [...fresh, ...later]) if (!this.#pending.has(row.id)) this.#offered.set(row.id, row);
+  }
+
+  #takeOffered(): readonly OutboxRow[] {
+    const rows = [...this.#offered.values()];
+    this.#offered.clear();
+    return rows;
   }
 
   async #read(): Promise<readonly OutboxRow[]> {
     this.#mustLook = false;
-    this.#offered = [];
+    this.#offered.clear();
     const limit = Math.min(PENDING_MAX, READ_ROWS + this.#pending.size);
     const rows = await this.#d.store.read.outbox(this.#peer, limit);
     if (rows.length === limit) this.#mustLook = true; // there may be more
@@ -241,11 +247,6 @@ function settledOf(batch: Batch, results: SubmitResults): SubmitResults {
     asked.delete(message_id);
     return status !== 'retry';
   });
-}
-
-/** A row that is stored while the store is being read comes both ways. */
-function withoutRepeats(rows: readonly OutboxRow[]): OutboxRow[] {
-  return [...new Map(rows.map((row) => [row.id, row])).values()];
 }
 
 /** As many submissions in a frame as its bounds allow. */
