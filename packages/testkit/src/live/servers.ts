@@ -98,10 +98,11 @@ export class TestServer {
   }
 
   #settings(versions: readonly string[] | undefined) {
+    const spoken = versions ?? versionsFromEnvironment(this.domain === 'alpha.example' ? 'ALPHA' : 'OTHER');
     const messages = this.options.messagesPerMinute ?? RATE_MAX;
     return {
       organisation: { domains: this.domains, data: this.folder },
-      ...(versions === undefined ? {} : { protocol: { versions } }),
+      ...(spoken === undefined ? {} : { protocol: { versions: spoken } }),
       listen: { port: 0 },
       federation: { port: this.federationPort, peer: this.#world.peersOf(this) },
       limits: { messages_per_minute: messages, messages_burst: messages },
@@ -229,4 +230,9 @@ async function freePorts(count: number): Promise<readonly number[]> {
   );
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
+}
+
+/** Versions for a run of the version matrix (tests/scenarios/version-matrix.test.ts); a scenario's own choice comes first. */
+function versionsFromEnvironment(who: 'ALPHA' | 'OTHER'): readonly string[] | undefined {
+  return process.env[`NORC_TEST_${who}_VERSIONS`]?.split(',');
 }

@@ -131,7 +131,13 @@ export class TestSession {
   // ---- hello and proof ----
 
   async #establish(): Promise<void> {
-    const { versions = DEVICE_VERSIONS, domain, device, enrolment, clock = nodeClock } = this.#options;
+    const {
+      versions = process.env['NORC_TEST_DEVICE_VERSIONS']?.split(',') ?? DEVICE_VERSIONS,
+      domain,
+      device,
+      enrolment,
+      clock = nodeClock,
+    } = this.#options;
     const { text, state } = startHello(
       {
         role: NORC_C_HELLO,
