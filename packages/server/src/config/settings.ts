@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { LIMITS, type TrustLevel } from '@norc/protocol/base';
+import { LIMITS } from '@norc/protocol/base';
 import { DEVICE_LIMITS, LINK_LIMITS } from '../transport/limits.ts';
 import { FEDERATION_PORT, parseEndpoint, type StaticPeer } from '../transport/resolver.ts';
 import { choice, domains, flag, host, integer, list, optionalPath, path, type Setting } from './setting.ts';
@@ -10,7 +10,6 @@ const DNS_PORT = 53;
 
 /** Versions that this server can speak, best first (spec/handshake). */
 const VERSIONS = ['2.0', '1.2', '1.1', '1.0'] as const;
-const LEVELS = ['basic', 'verified', 'classified', 'nato'] as const satisfies readonly TrustLevel[];
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'silent'] as const;
 
 const oneOf =
@@ -63,24 +62,9 @@ export const SETTINGS = {
       readDnsServer,
     ),
   },
-  trust: {
-    autoAcceptLevels: list(
-      'Levels at which a trust request with all its evidence is accepted without an officer.',
-      'levels of "basic", "verified", "classified", "nato"',
-      [],
-      oneOf(LEVELS),
-    ),
-  },
   limits: {
     messagesPerMinute: integer('Messages a device may send.', LIMITS.messagesPerMinute, 1, COUNT_MAX),
     messagesBurst: integer('Messages a device may send at once.', LIMITS.messagesBurst, 1, COUNT_MAX),
-    keyLookupsPerMinute: integer('KeyPackage requests of a device.', LIMITS.keyLookupsPerMinute, 1, COUNT_MAX),
-    registrationsPerHour: integer(
-      'Failed device registrations from one source address.',
-      LIMITS.registrationsPerHour,
-      1,
-      COUNT_MAX,
-    ),
     peerMessagesPerMinute: integer(
       'Messages from one remote organisation.',
       LIMITS.peerMessagesPerMinute,
@@ -106,14 +90,6 @@ export const SETTINGS = {
       LINK_LIMITS.connectionsPerSourceMax,
       1,
       COUNT_MAX,
-    ),
-  },
-  privacy: {
-    relayDelayMsMax: integer(
-      'Longest random delay of each relayed message, in milliseconds, against timing analysis. 0 for none.',
-      0,
-      0,
-      30,
     ),
   },
   log: {
