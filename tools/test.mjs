@@ -1,11 +1,12 @@
 // npm test: types, lint and format, then every test file, in parallel processes.
 // `npm test -- PATH …` runs only the test files below those paths.
+// NORC_TEST_SEED chooses what the property tests draw (tools/test-setup.mjs).
 // NORC_STRICT=1 (set by .ci/run) turns every skipped test into a failure.
 import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { runCheck } from './checks.mjs';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -33,6 +34,7 @@ const child = spawn(
   process.execPath,
   [
     '--disable-warning=ExperimentalWarning',
+    `--import=${pathToFileURL(join(root, 'tools', 'test-setup.mjs'))}`,
     '--test',
     `--test-concurrency=${Math.max(2, availableParallelism())}`,
     `--test-reporter=${join(root, 'tools', 'test-reporter.mjs')}`,
