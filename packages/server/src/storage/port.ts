@@ -102,6 +102,13 @@ export type StoreWrite =
   /** Conflict unless `sequence` is the issuer's last plus one. */
   | { readonly op: 'trust.revocation.add'; readonly revocation: TrustRevocationRow }
   | { readonly op: 'trust.heard'; readonly peer: Domain; readonly at: Instant }
+  /** Replaces the record of this kind and key. */
+  | { readonly op: 'trust.record.put'; readonly record: TrustRecordRow }
+  | { readonly op: 'trust.record.delete'; readonly kind: TrustRecordKind; readonly key: string }
+  /** Adds to the count of this question and outcome on this day. */
+  | { readonly op: 'trust.decided'; readonly decided: TrustDecidedRow }
+  /** Forgets the days before `day`. */
+  | { readonly op: 'trust.decided.prune'; readonly day: number }
   // audit
   /** Conflict unless `sequence` is the last plus one and `previousHash` is the last entry's hash. */
   | { readonly op: 'audit.append'; readonly entry: AuditRow }
@@ -246,6 +253,53 @@ export interface TrustRevocationRow {
   readonly document: Uint8Array;
 }
 
+/**
+ * What is kept about trust besides the exchange, the certificates and the chains: documents,
+ * each with the codec of the service that owns the kind.
+ */
+export type TrustRecordKind =
+  /** Officer certificates and their revocations; key: officer id. */
+  | 'officer'
+  /** Something that waits for officers (a restore, a policy, a rotation); key: its id. */
+  | 'proposal'
+  /** What was found about a partner, piece by piece; key: exchange id and side. */
+  | 'evidence'
+  /** Officers' signed approvals that led to something; key: hash of the approval. */
+  | 'approval'
+  /** A peer's acknowledgment of one of our statements; key: sequence and peer. */
+  | 'ack'
+  /** A receipt of one effect of a revocation; key: issuer, sequence and conversation. */
+  | 'receipt'
+  /** Two histories that an issuer signed; key: issuer and sequence. */
+  | 'fork'
+  /** The policy in force and those before it; key: its number. */
+  | 'policy'
+  /** Replacements of organisation root keys; key: organisation and number. */
+  | 'rotation'
+  /** What was told to officers once (an expiry, a condition); key: what it is about. */
+  | 'notice';
+
+export interface TrustRecordRow {
+  readonly kind: TrustRecordKind;
+  readonly key: string;
+  /** The partner that it is about; absent for what is our own. */
+  readonly peer?: Domain;
+  readonly at: Instant;
+  readonly document: Uint8Array;
+}
+
+/** How often a question was decided in one way on one day: what a change of policy is replayed over. */
+export interface TrustDecidedRow {
+  /** Whole days since 1970, UTC. */
+  readonly day: number;
+  readonly peer: Domain;
+  /** The question without the peer: direction, permission, label. */
+  readonly question: string;
+  /** `allow`, or the reason's name. */
+  readonly outcome: string;
+  readonly count: number;
+}
+
 export interface AuditRow {
   readonly sequence: number;
   readonly time: Instant;
@@ -280,6 +334,8 @@ export interface StoreReader {
   keyPackageCount(deviceId: DeviceId, now: Instant): Promise<number>;
   conversation(conversationId: ConversationId): Promise<ConversationRow | undefined>;
   conversationIds(): Promise<readonly ConversationId[]>;
+  /** Conversations that have a member of another organisation now. */
+  conversationsWith(domain: Domain): Promise<readonly ConversationId[]>;
   members(conversationId: ConversationId): Promise<readonly MemberRow[]>;
   /** Conversations of a local device, with its cursor. */
   memberships(deviceId: DeviceId): Promise<readonly MemberOf[]>;
@@ -300,6 +356,11 @@ export interface StoreReader {
   trustCertificates(): Promise<readonly TrustCertificateRow[]>;
   trustRevocations(): Promise<readonly TrustRevocationRow[]>;
   trustHeard(peer: Domain): Promise<Instant | undefined>;
+  /** All of a kind, oldest first; of one partner where it is named. */
+  trustRecords(kind: TrustRecordKind, peer?: Domain): Promise<readonly TrustRecordRow[]>;
+  trustRecord(kind: TrustRecordKind, key: string): Promise<TrustRecordRow | undefined>;
+  /** Counts of `day` and later. */
+  trustDecided(day: number): Promise<readonly TrustDecidedRow[]>;
   auditHead(): Promise<{ readonly sequence: number; readonly hash: Uint8Array } | undefined>;
   auditEntries(after: number, limit: number): Promise<readonly AuditRow[]>;
   meta(key: string): Promise<Uint8Array | undefined>;

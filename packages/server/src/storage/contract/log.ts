@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { ConversationId, DeviceId, MessageId } from '@norc/protocol/base';
+import type { ConversationId, DeviceId, MessageId, UserAddress } from '@norc/protocol/base';
 import type { LogAppend, StoreWrite } from '../port.ts';
 import {
   append,
@@ -236,6 +236,20 @@ function commitContract(use: UseStore): void {
       { conversationId, cursor: 0, joinedSeq: 1, leftSeq: 4, headSeq: 4 },
     ]);
     assert.deepEqual(await store.read.memberships(remote.deviceId), []);
+  });
+
+  test('the conversations shared with an organisation are those with a member of it now', async () => {
+    const { store } = use();
+    const org = freshDomain();
+    const remote = () => memberRow({ local: false, user: `ben@${org}` as UserAddress });
+    const [one, other, gone] = [remote(), remote(), remote()];
+    const first = await conversationWith(store, 0, [memberRow(), one, other]);
+    const second = await conversationWith(store, 0, [memberRow(), gone]);
+    await conversationWith(store, 0, [memberRow(), memberRow({ local: false, user: `ben@x.${org}` as UserAddress })]);
+    assert.deepEqual(await store.read.conversationsWith(org), [first, second]);
+    committed(await store.commit([commitAt(second, 0, { removed: [gone.deviceId] })]));
+    assert.deepEqual(await store.read.conversationsWith(org), [first]);
+    assert.deepEqual(await store.read.conversationsWith(freshDomain()), []);
   });
 
   test('a removed device that comes back is a member again, from its new entry on', async () => {

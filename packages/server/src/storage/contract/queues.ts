@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { MessageId } from '@norc/protocol/base';
+import type { Domain, MessageId } from '@norc/protocol/base';
 import type { StoreWrite } from '../port.ts';
 import {
   auditRow,
@@ -19,6 +19,7 @@ import {
 export function queueContract(use: UseStore): void {
   outboxContract(use);
   trustContract(use);
+  trustRecordContract(use);
   auditContract(use);
 
   test('a named value is put, replaced and read', async () => {
@@ -162,6 +163,67 @@ function trustContract(use: UseStore): void {
       committed(await store.commit([{ op: 'trust.heard', peer, at }]));
       assert.equal(await store.read.trustHeard(peer), at);
     }
+  });
+}
+
+function trustRecordContract(use: UseStore): void {
+  test('a trust record is replaced by its key, listed by kind and partner, oldest first, and deleted', async () => {
+    const { store } = use();
+    const [peer, other] = [freshDomain(), freshDomain()];
+    const put = (key: string, at: number, about?: Domain) =>
+      store.commit([
+        {
+          op: 'trust.record.put',
+          record: {
+            kind: 'ack',
+            key,
+            at: later(at),
+            document: viewOf(at),
+            ...(about === undefined ? {} : { peer: about }),
+          },
+        },
+      ]);
+    committed(await put(`${peer} 2`, 5, peer));
+    committed(await put(`${peer} 1`, 3, peer));
+    committed(await put(`${peer} 3`, 1, other));
+    committed(await put(`${peer} own`, 2));
+    committed(await put(`${peer} 2`, 7, peer));
+    const keys = async (about?: Domain) =>
+      (await store.read.trustRecords('ack', about)).filter((one) => one.key.startsWith(peer)).map((one) => one.key);
+    assert.deepEqual(await keys(), [`${peer} 3`, `${peer} own`, `${peer} 1`, `${peer} 2`]);
+    assert.deepEqual(await keys(peer), [`${peer} 1`, `${peer} 2`]);
+    assert.deepEqual(await store.read.trustRecords('fork', peer), []);
+    const own = await store.read.trustRecord('ack', `${peer} own`);
+    assert.ok(own !== undefined && !('peer' in own));
+    assert.deepEqual((await store.read.trustRecord('ack', `${peer} 2`))?.at, later(7));
+    committed(await store.commit([{ op: 'trust.record.delete', kind: 'ack', key: `${peer} 2` }]));
+    assert.equal(await store.read.trustRecord('ack', `${peer} 2`), undefined);
+    assert.deepEqual(await keys(peer), [`${peer} 1`]);
+  });
+
+  test('decisions are counted by day, partner, question and outcome, and old days can be forgotten', async () => {
+    const { store } = use();
+    const peer = freshDomain();
+    const count = (day: number, outcome: string, by: number) =>
+      store.commit([
+        { op: 'trust.decided', decided: { day, peer, question: 'outgoing message_relay', outcome, count: by } },
+      ]);
+    committed(await count(20_001, 'allow', 3));
+    committed(await count(20_001, 'allow', 4));
+    committed(await count(20_001, 'label', 1));
+    committed(await count(20_002, 'allow', 2));
+    const counts = async (day: number) =>
+      (await store.read.trustDecided(day))
+        .filter((one) => one.peer === peer)
+        .map((one) => [one.day, one.outcome, one.count]);
+    assert.deepEqual(await counts(0), [
+      [20_001, 'allow', 7],
+      [20_001, 'label', 1],
+      [20_002, 'allow', 2],
+    ]);
+    assert.deepEqual(await counts(20_002), [[20_002, 'allow', 2]]);
+    committed(await store.commit([{ op: 'trust.decided.prune', day: 20_002 }]));
+    assert.deepEqual(await counts(0), [[20_002, 'allow', 2]]);
   });
 }
 

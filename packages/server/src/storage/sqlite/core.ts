@@ -235,6 +235,18 @@ export class SqliteCore {
       case 'trust.heard':
         this.#trust.heard(write.peer, write.at);
         break;
+      case 'trust.record.put':
+        this.#trust.putRecord(write.record);
+        break;
+      case 'trust.record.delete':
+        this.#trust.deleteRecord(write.kind, write.key);
+        break;
+      case 'trust.decided':
+        this.#trust.decided(write.decided);
+        break;
+      case 'trust.decided.prune':
+        this.#trust.pruneDecided(write.day);
+        break;
       case 'meta.put':
         this.#trust.putMeta(write.key, write.value);
         break;

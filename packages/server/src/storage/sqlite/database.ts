@@ -4,7 +4,7 @@ import { StorageError } from '../port.ts';
 import { storageErrorOf } from './faults.ts';
 import { BUSY_TIMEOUT_MS, READER_CACHE_KIB, WRITER_CACHE_KIB } from './limits.ts';
 import { integerOf } from './rows.ts';
-import { APPLICATION_ID, SCHEMA, SCHEMA_VERSION } from './schema.ts';
+import { APPLICATION_ID, MIGRATIONS, SCHEMA, SCHEMA_VERSION } from './schema.ts';
 
 export interface WriterOptions {
   readonly file: string;
@@ -69,6 +69,7 @@ function prepareWriter(database: DatabaseSync, options: WriterOptions, lock: Dat
   `);
   if (options.pagesMax !== undefined) database.exec(`PRAGMA max_page_count = ${Math.trunc(options.pagesMax)}`);
   if (tables === 0) createSchema(database);
+  else migrate(database);
   if (pragma(lock, 'user_version') === 0) lock.exec('PRAGMA user_version = 1');
 }
 
@@ -102,6 +103,13 @@ function createSchema(database: DatabaseSync): void {
     `BEGIN IMMEDIATE; ${SCHEMA}
      PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`,
   );
+}
+
+/** Each step is one transaction: a crash leaves the version before or the one after. */
+function migrate(database: DatabaseSync): void {
+  for (let version = pragma(database, 'user_version'); version < SCHEMA_VERSION; version += 1) {
+    database.exec(`BEGIN IMMEDIATE; ${MIGRATIONS[version - 1]}; PRAGMA user_version = ${version + 1}; COMMIT`);
+  }
 }
 
 function pragma(database: DatabaseSync, name: 'application_id' | 'user_version' | 'schema_version'): number {

@@ -26,6 +26,7 @@ FROM outbox o JOIN peer p ON p.number = o.peer WHERE p.domain = ?`;
 export class LogQueries {
   readonly #conversation: StatementSync;
   readonly #ids: StatementSync;
+  readonly #shared: StatementSync;
   readonly #members: StatementSync;
   readonly #memberships: StatementSync;
   readonly #followers: StatementSync;
@@ -46,6 +47,10 @@ export class LogQueries {
         AND e.seq = (SELECT max(seq) FROM entry WHERE conversation = c.number)
       WHERE c.id = ?`);
     this.#ids = database.prepare('SELECT id FROM conversation ORDER BY number');
+    this.#shared = database.prepare(`
+      SELECT DISTINCT c.id FROM member m JOIN conversation c ON c.number = m.conversation
+      WHERE m.local = 0 AND m.left_seq IS NULL AND substr(m.user, instr(m.user, '@') + 1) = ?
+      ORDER BY c.number`);
     this.#members = database.prepare(`
       SELECT device, user, leaf_index, joined_seq, local FROM member
       WHERE conversation = ${NUMBER} AND left_seq IS NULL ORDER BY leaf_index`);
@@ -80,6 +85,10 @@ export class LogQueries {
 
   conversationIds(): ConversationId[] {
     return this.#ids.all().map((row) => idFromBytes<ConversationId>(bytesOf(row, 'id')));
+  }
+
+  conversationsWith(domain: Domain): ConversationId[] {
+    return this.#shared.all(domain).map((row) => idFromBytes<ConversationId>(bytesOf(row, 'id')));
   }
 
   members(id: ConversationId): MemberRow[] {

@@ -2,7 +2,7 @@
 export const APPLICATION_ID = 0x4e4f5243;
 
 /** Raised with every change of the tables; a database with a higher one is refused. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /*
  * Why the log looks as it does (measured, spec/adr/0005-storage.md):
@@ -12,7 +12,7 @@ export const SCHEMA_VERSION = 1;
  *   `base_seq` and `base_hash` while there is none.
  * - `lagging` lists at least every follower that lacks entries; it may list more.
  */
-export const SCHEMA = `
+const TABLES = `
 CREATE TABLE user (
   address TEXT PRIMARY KEY,
   created_at INTEGER NOT NULL
@@ -182,3 +182,33 @@ CREATE TABLE meta (
   value BLOB NOT NULL
 ) STRICT;
 `;
+
+const TRUST_RECORDS = `
+CREATE TABLE trust_record (
+  kind TEXT NOT NULL,
+  key TEXT NOT NULL,
+  peer TEXT,
+  at INTEGER NOT NULL,
+  document BLOB NOT NULL,
+  PRIMARY KEY (kind, key)
+) STRICT;
+
+CREATE TABLE trust_decided (
+  day INTEGER NOT NULL,
+  peer TEXT NOT NULL,
+  question TEXT NOT NULL,
+  outcome TEXT NOT NULL,
+  count INTEGER NOT NULL,
+  PRIMARY KEY (day, peer, question, outcome)
+) STRICT, WITHOUT ROWID;
+
+-- Which conversations an organisation shares: asked when trust in it ends.
+CREATE INDEX member_organisation ON member (substr(user, instr(user, '@') + 1), conversation)
+  WHERE local = 0 AND left_seq IS NULL;
+`;
+
+/** What leads from each version to the next: the first from 1 to 2. */
+export const MIGRATIONS: readonly string[] = [TRUST_RECORDS];
+
+/** The tables of a new database. */
+export const SCHEMA: string = [TABLES, ...MIGRATIONS].join('');

@@ -90,7 +90,23 @@ test('a second store on the same file is refused, in this process and in another
 test('a database of a newer schema is refused, and both versions are named', async () => {
   await (await open()).close();
   tamper((database) => database.exec('PRAGMA user_version = 7'));
-  await refused(open(), 'newer_schema', /version 7.*up to 1/);
+  await refused(open(), 'newer_schema', /version 7.*up to 2/);
+});
+
+test('a database of the first schema gets what came since, and keeps what it holds', async () => {
+  const first = await open();
+  committed(await first.commit([{ op: 'meta.put', key: 'k', value: Uint8Array.of(7) }]));
+  await first.close();
+  tamper((database) =>
+    database.exec(
+      'DROP TABLE trust_record; DROP TABLE trust_decided; DROP INDEX member_organisation; PRAGMA user_version = 1',
+    ),
+  );
+  const again = await open();
+  assert.deepEqual(await again.read.meta('k'), Uint8Array.of(7));
+  assert.deepEqual(await again.read.trustRecords('ack'), []);
+  await again.close();
+  assert.deepEqual(await (await open()).read.trustDecided(0), []);
 });
 
 test('another program’s database is refused and left alone', async () => {

@@ -1,9 +1,18 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { type Domain, type Instant, instant } from '@norc/protocol/base';
-import type { AuditRow, TrustCertificateRow, TrustExchangeRow, TrustRevocationRow } from '../port.ts';
+import type {
+  AuditRow,
+  TrustCertificateRow,
+  TrustDecidedRow,
+  TrustExchangeRow,
+  TrustRecordKind,
+  TrustRecordRow,
+  TrustRevocationRow,
+} from '../port.ts';
 import { bytesOf, integerOf, type Row, textOf } from './rows.ts';
 
 const EXCHANGE = 'SELECT id, peer, role, state, document, updated_at FROM trust_exchange';
+const RECORD = 'SELECT kind, key, peer, at, document FROM trust_record';
 
 export class TrustQueries {
   readonly #exchanges: StatementSync;
@@ -11,6 +20,9 @@ export class TrustQueries {
   readonly #certificates: StatementSync;
   readonly #revocations: StatementSync;
   readonly #heard: StatementSync;
+  readonly #records: StatementSync;
+  readonly #record: StatementSync;
+  readonly #decided: StatementSync;
   readonly #auditHead: StatementSync;
   readonly #audit: StatementSync;
   readonly #meta: StatementSync;
@@ -25,6 +37,10 @@ export class TrustQueries {
       'SELECT issuer, sequence, subject, document FROM trust_revocation ORDER BY issuer, sequence',
     );
     this.#heard = database.prepare('SELECT at FROM trust_heard WHERE peer = ?');
+    this.#records = database.prepare(`${RECORD} WHERE kind = ?1 AND (?2 IS NULL OR peer = ?2) ORDER BY at, key`);
+    this.#record = database.prepare(`${RECORD} WHERE kind = ? AND key = ?`);
+    this.#decided = database.prepare(`
+      SELECT day, peer, question, outcome, count FROM trust_decided WHERE day >= ? ORDER BY day, peer, question, outcome`);
     this.#auditHead = database.prepare('SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1');
     this.#audit = database.prepare(`
       SELECT sequence, time, type, previous_hash, hash, entry, signature FROM audit
@@ -65,6 +81,25 @@ export class TrustQueries {
     return row === undefined ? undefined : instant(integerOf(row, 'at'));
   }
 
+  records(kind: TrustRecordKind, peer?: Domain): TrustRecordRow[] {
+    return this.#records.all(kind, peer ?? null).map(recordRow);
+  }
+
+  record(kind: TrustRecordKind, key: string): TrustRecordRow | undefined {
+    const row = this.#record.get(kind, key);
+    return row === undefined ? undefined : recordRow(row);
+  }
+
+  decided(day: number): TrustDecidedRow[] {
+    return this.#decided.all(day).map((row) => ({
+      day: integerOf(row, 'day'),
+      peer: domain(row, 'peer'),
+      question: textOf(row, 'question'),
+      outcome: textOf(row, 'outcome'),
+      count: integerOf(row, 'count'),
+    }));
+  }
+
   auditHead(): { sequence: number; hash: Uint8Array } | undefined {
     const row = this.#auditHead.get();
     return row === undefined ? undefined : { sequence: integerOf(row, 'sequence'), hash: bytesOf(row, 'hash') };
@@ -90,6 +125,16 @@ export class TrustQueries {
 
 function domain(row: Row, column: string): Domain {
   return textOf(row, column) as Domain; // was one when stored
+}
+
+function recordRow(row: Row): TrustRecordRow {
+  return {
+    kind: textOf(row, 'kind') as TrustRecordKind, // was one when stored
+    key: textOf(row, 'key'),
+    ...(row['peer'] === null ? {} : { peer: domain(row, 'peer') }),
+    at: instant(integerOf(row, 'at')),
+    document: bytesOf(row, 'document'),
+  };
 }
 
 function exchangeRow(row: Row): TrustExchangeRow {

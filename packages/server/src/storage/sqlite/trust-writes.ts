@@ -1,6 +1,13 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { sameBytes } from '@norc/protocol/base';
-import type { AuditRow, TrustCertificateRow, TrustExchangeRow, TrustRevocationRow } from '../port.ts';
+import type {
+  AuditRow,
+  TrustCertificateRow,
+  TrustDecidedRow,
+  TrustExchangeRow,
+  TrustRecordRow,
+  TrustRevocationRow,
+} from '../port.ts';
 import { bytesOf, integerOf } from './rows.ts';
 
 /** Trust documents, the audit log and named values. Conditional writes return whether they took effect. */
@@ -9,6 +16,10 @@ export class TrustWrites {
   readonly #certificate: StatementSync;
   readonly #revocation: StatementSync;
   readonly #heard: StatementSync;
+  readonly #record: StatementSync;
+  readonly #recordDelete: StatementSync;
+  readonly #decided: StatementSync;
+  readonly #decidedPrune: StatementSync;
   readonly #auditHead: StatementSync;
   readonly #audit: StatementSync;
   readonly #meta: StatementSync;
@@ -28,6 +39,14 @@ export class TrustWrites {
       WHERE ?2 = 1 + COALESCE((SELECT max(sequence) FROM trust_revocation WHERE issuer = ?1), 0)`);
     this.#heard = database.prepare(`
       INSERT INTO trust_heard (peer, at) VALUES (?, ?) ON CONFLICT DO UPDATE SET at = excluded.at`);
+    this.#record = database.prepare(`
+      INSERT INTO trust_record (kind, key, peer, at, document) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET peer = excluded.peer, at = excluded.at, document = excluded.document`);
+    this.#recordDelete = database.prepare('DELETE FROM trust_record WHERE kind = ? AND key = ?');
+    this.#decided = database.prepare(`
+      INSERT INTO trust_decided (day, peer, question, outcome, count) VALUES (?, ?, ?, ?, ?)
+      ON CONFLICT DO UPDATE SET count = count + excluded.count`);
+    this.#decidedPrune = database.prepare('DELETE FROM trust_decided WHERE day < ?');
     this.#auditHead = database.prepare('SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1');
     this.#audit = database.prepare(`
       INSERT INTO audit (sequence, time, type, previous_hash, hash, entry, signature) VALUES (?, ?, ?, ?, ?, ?, ?)`);
@@ -52,6 +71,22 @@ export class TrustWrites {
 
   heard(peer: string, at: number): void {
     this.#heard.run(peer, at);
+  }
+
+  putRecord({ kind, key, peer, at, document }: TrustRecordRow): void {
+    this.#record.run(kind, key, peer ?? null, at, document);
+  }
+
+  deleteRecord(kind: string, key: string): void {
+    this.#recordDelete.run(kind, key);
+  }
+
+  decided({ day, peer, question, outcome, count }: TrustDecidedRow): void {
+    this.#decided.run(day, peer, question, outcome, count);
+  }
+
+  pruneDecided(day: number): void {
+    this.#decidedPrune.run(day);
   }
 
   appendAudit(entry: AuditRow): boolean {
