@@ -12,7 +12,16 @@ import type {
   UserAddress,
 } from '@norc/protocol/base';
 import type { MlsHeader, NorcFBody, NorcFMessage, NorcFType } from '@norc/protocol/norc-f';
-import type { TrustDecision, TrustQuestion } from '@norc/protocol/norc-t';
+import type {
+  ApprovalAction,
+  ExpectedApproval,
+  OfficerId,
+  OfficerRole,
+  SignedApproval,
+  TrustDecision,
+  TrustQuestion,
+  VerifiedApproval,
+} from '@norc/protocol/norc-t';
 import type { ReceivedMessage, WireLogEntry } from '@norc/protocol/wire';
 import type { DeviceRow, OutboxRow, StoreWrite } from './storage/port.ts';
 import type { PriorityClass } from './transport/port.ts';
@@ -257,6 +266,72 @@ export interface TrustOfficer {
   approve(peer: Domain, actor: string): Promise<Result<TrustSummary>>;
   decline(peer: Domain, actor: string, reason: string): Promise<Result<TrustSummary>>;
   revoke(peer: Domain, actor: string, reason: string): Promise<Result<{ readonly sequence: number }>>;
+}
+
+// ---- officers and their approvals ----------------------------------------------------------
+
+/** What officers do with their own keys. The server checks each signature; it has no way to make one. */
+export interface Officers {
+  /** Officers in office now, and those who left. */
+  list(): readonly OfficerView[];
+  /** Takes a certificate, or a revocation, that the organisation root key signed. */
+  add(certificate: Uint8Array, actor: string): Promise<Result<OfficerView>>;
+  revoke(revocation: Uint8Array, actor: string): Promise<Result<OfficerView>>;
+  /** Of exactly this, by an officer who is in office now and whom the policy lets approve. */
+  check(approval: SignedApproval, expected: Omit<ExpectedApproval, 'pinned' | 'now'>): Result<VerifiedApproval>;
+}
+
+export interface OfficerView {
+  readonly officerId: OfficerId;
+  readonly roles: readonly OfficerRole[];
+  readonly state: 'in_office' | 'not_yet' | 'expired' | 'revoked';
+  readonly notAfter: Instant;
+  readonly revokedAt?: Instant;
+}
+
+/** What waits until enough officers signed it; used for everything but the exchange, which counts its own. */
+export interface Proposals {
+  /**
+   * Opens one, or finds the open one with the same subject. With `needed` 0 it takes effect at once.
+   * `requested`: the approval with which an officer asked: it does not count as one of those needed.
+   */
+  open(proposal: {
+    readonly action: ApprovalAction;
+    /** Exactly what is approved; its BLAKE3 is the approvals' subject. */
+    readonly document: Uint8Array;
+    readonly peer?: Domain;
+    readonly needed: number;
+    readonly requested?: SignedApproval;
+    readonly actor: string;
+  }): Promise<Result<ProposalView>>;
+  list(): readonly ProposalView[];
+  /** The one that completes the number makes it take effect, and gives what came of it. */
+  approve(proposalId: string, approval: SignedApproval): Promise<Result<ProposalView>>;
+  withdraw(proposalId: string, actor: string): Promise<Result<ProposalView>>;
+  /** Who carries out an action. Called once per proposal; when it fails, the proposal stays open. */
+  onApproved(action: ApprovalAction, run: (proposal: ApprovedProposal) => Promise<Result<unknown>>): void;
+}
+
+export interface ProposalView {
+  readonly proposalId: string;
+  readonly action: ApprovalAction;
+  readonly peer?: Domain;
+  readonly document: Uint8Array;
+  /** BLAKE3 of the document. */
+  readonly subject: Uint8Array;
+  readonly needed: number;
+  readonly approvedBy: readonly OfficerId[];
+  readonly requestedBy?: OfficerId;
+  readonly openedAt: Instant;
+  readonly expiresAt: Instant;
+  readonly state: 'open' | 'done' | 'withdrawn' | 'expired';
+}
+
+export interface ApprovedProposal {
+  readonly action: ApprovalAction;
+  readonly peer?: Domain;
+  readonly document: Uint8Array;
+  readonly approvals: readonly SignedApproval[];
 }
 
 // ---- links -----------------------------------------------------------------------------------

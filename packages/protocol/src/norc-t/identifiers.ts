@@ -8,6 +8,10 @@ export type CertificateId = string & { readonly [brand]: 'CertificateId' };
 /** 16 random bytes as lower-case hexadecimal, chosen by the initiator. */
 export type ExchangeId = string & { readonly [brand]: 'ExchangeId' };
 
+/** 16 random bytes as lower-case hexadecimal: an officer without a name. */
+export type OfficerId = string & { readonly [brand]: 'OfficerId' };
+
+export const officerId = (): Schema<OfficerId> => ({ kind: 'id' });
 export const certificateId = (): Schema<CertificateId> => ({ kind: 'id' });
 export const exchangeId = (): Schema<ExchangeId> => ({ kind: 'id' });
 
@@ -19,6 +23,14 @@ export function parseCertificateId(text: string): Result<CertificateId> {
 
 export function parseExchangeId(text: string): Result<ExchangeId> {
   return HEX_16.test(text) ? ok(text as ExchangeId) : reject('malformed', 'exchange id'); // checked here
+}
+
+export function parseOfficerId(text: string): Result<OfficerId> {
+  return HEX_16.test(text) ? ok(text as OfficerId) : reject('malformed', 'officer id'); // checked here
+}
+
+export function officerIdFromBytes(bytes: Uint8Array): OfficerId {
+  return idText(bytes) as OfficerId; // hexadecimal of 16 bytes
 }
 
 export function certificateIdFromBytes(bytes: Uint8Array): CertificateId {

@@ -12,10 +12,12 @@ export type {
 export * from './exchange-resume.ts';
 export * from './exchange-state.ts';
 export { explainDecision, timeText } from './explanation.ts';
+export * from './findings.ts';
 export * from './identifiers.ts';
 export * from './initiator.ts';
 export * from './levels.ts';
 export * from './messages.ts';
+export * from './officers.ts';
 export * from './party.ts';
 export * from './policy.ts';
 export * from './responder.ts';

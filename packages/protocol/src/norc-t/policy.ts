@@ -1,22 +1,50 @@
-import { type Domain, EVIDENCE, type EvidenceKind, LEVELS, LIMITS, type Permission } from '../base/index.ts';
-import { atLeast, GRANTED_LEVELS, type GrantedLevel } from './levels.ts';
+import {
+  type Domain,
+  EVIDENCE,
+  type EvidenceKind,
+  type Label,
+  LEVELS,
+  LIMITS,
+  type Permission,
+} from '../base/index.ts';
+import type { OfficerId } from './identifiers.ts';
+import { atLeast, GRANTED_LEVELS, type GrantedLevel, lowestLevel } from './levels.ts';
 import type { TrustLimits } from './trust-certificate.ts';
 
-/** An organisation's trust policy (spec/norc-t section 3), as typed values. Reading it from a file is the server's work. */
+/**
+ * An organisation's trust policy (spec/norc-t section 3), as typed values: what
+ * `trust-policy.toml` says, with the defaults filled in. Reading the file is the server's work.
+ */
 export interface TrustPolicy {
   /** The highest label inside the own organisation follows from this level. */
   readonly ownLevel: GrantedLevel;
   readonly ownNatoCapable: boolean;
   /** No certificate above this is asked for or granted. */
   readonly levelMax: GrantedLevel;
+  /** Lower caps for single partners. */
+  readonly partnerLevelMax: ReadonlyMap<Domain, GrantedLevel>;
   /** Organisations that are refused whatever they hold. */
   readonly blocked: ReadonlySet<Domain>;
   readonly levels: Readonly<Record<GrantedLevel, LevelPolicy>>;
+  /** Labels that need more here than the registry asks for; never less. */
+  readonly labelLevels: ReadonlyMap<Label, GrantedLevel>;
   /** Age of a peer's last confirmation of its revocations from which on trust fails closed. */
   readonly revocationAgeMillisecondsMax: number;
+  /** Age of evidence from which on approvals that rest on it are void, and it is checked anew. */
+  readonly evidenceAgeMillisecondsMax: number;
   /** What the own organisation lets others do at most. */
   readonly permissions: readonly Permission[];
   readonly limits: TrustLimits;
+  /** X.509 authorities that are accepted, and for what. */
+  readonly anchors: readonly TrustAnchor[];
+  /** BLAKE3 of documents that identify an organisation: exchanged by another channel. */
+  readonly documents: ReadonlyMap<Domain, readonly Uint8Array[]>;
+  /** Organisations whose recommendations count. */
+  readonly recommenders: ReadonlySet<Domain>;
+  /** Names of compliance schemes that count, and who may state them. */
+  readonly compliance: readonly ComplianceRule[];
+  /** Who approves; empty: every officer with the role `trust`. */
+  readonly approvers: ReadonlySet<OfficerId>;
 }
 
 export type EvidenceNeed = 'required' | 'optional' | 'none';
@@ -26,14 +54,62 @@ export interface LevelPolicy {
   /** Of 100; 0 where no score is asked for. */
   readonly scoreMin: number;
   readonly lifeDaysMax: number;
-  /** Officers who must approve; 0 lets the policy itself approve. */
+  /**
+   * Officers who must approve; 0 lets the policy itself approve. Where `officer_approval` is required
+   * they sign with their own keys, on both sides, and the one who asked does not count.
+   */
   readonly approvals: number;
+  /** How long before the end a certificate is renewed by itself. */
+  readonly renewBeforeDays: number;
+  /** Put into every certificate that this side issues at the level. */
+  readonly conditions: readonly ConditionRule[];
+}
+
+/** A condition of certificates to come: its deadline counts from their beginning. */
+export interface ConditionRule {
+  readonly name: string;
+  readonly kind: string;
+  readonly afterDays: number;
+  readonly action: 'revoke' | 'downgrade' | 'notify';
+  /** With `downgrade`. */
+  readonly level?: GrantedLevel;
+}
+
+export interface TrustAnchor {
+  readonly name: string;
+  /** DER. */
+  readonly certificate: Uint8Array;
+  /** `organisation`: names organisations; `pki`: counts as government or enterprise PKI; `nato`: a NATO anchor, which is `pki` too. */
+  readonly purpose: 'organisation' | 'pki' | 'nato';
+  /** Of the certificate policies, one of these must be valid for the path; empty: any. Dotted OIDs. */
+  readonly policies: readonly string[];
+  /** What to do when it cannot be learned whether a certificate was revoked. `fail` for `pki` and `nato` unless the policy says otherwise. */
+  readonly revocationUnknown: 'fail' | 'accept';
+}
+
+export interface ComplianceRule {
+  /** Such as `iso27001`. */
+  readonly scheme: string;
+  /** Organisations whose statements count. */
+  readonly statedBy: ReadonlySet<Domain>;
+}
+
+/** Whether a level asks for approvals that officers sign with their own keys. */
+export function needsSignedApprovals(policy: TrustPolicy, level: GrantedLevel): boolean {
+  return policy.levels[level].evidence.officer_approval === 'required';
+}
+
+/** The highest level that may be agreed with a partner. */
+export function levelMaxFor(policy: TrustPolicy, peer: Domain): GrantedLevel {
+  return lowestLevel(policy.levelMax, policy.partnerLevelMax.get(peer) ?? policy.levelMax);
 }
 
 /** Evidence that this implementation can check. */
 export const CHECKED_EVIDENCE: readonly EvidenceKind[] = ['domain_proof', 'key_proof'];
 
 const EVIDENCE_KINDS = Object.keys(EVIDENCE) as EvidenceKind[]; // the keys of EVIDENCE are the kinds
+const EVIDENCE_AGE_MS_MAX = 86_400_000;
+const RENEW_BEFORE_LIFE_DIVISOR = 6;
 const LEVEL_APPROVALS = 1;
 const LEVEL_APPROVALS_TWO_OFFICERS = 2;
 
@@ -49,6 +125,7 @@ export function defaultPolicy(changes: Partial<TrustPolicy> = {}): TrustPolicy {
     ownLevel: 'classified',
     ownNatoCapable: false,
     levelMax: 'nato',
+    partnerLevelMax: new Map(),
     blocked: new Set(),
     levels: {
       basic: defaultLevel('basic'),
@@ -59,6 +136,13 @@ export function defaultPolicy(changes: Partial<TrustPolicy> = {}): TrustPolicy {
     revocationAgeMillisecondsMax: LIMITS.revocationAgeMillisecondsMax,
     permissions: ['message_relay', 'user_discovery', 'presence', 'file_transfer'],
     limits: DEFAULT_LIMITS,
+    labelLevels: new Map(),
+    evidenceAgeMillisecondsMax: EVIDENCE_AGE_MS_MAX,
+    anchors: [],
+    documents: new Map(),
+    recommenders: new Set(),
+    compliance: [],
+    approvers: new Set(),
     ...changes,
   };
 }
@@ -71,6 +155,8 @@ function defaultLevel(level: GrantedLevel): LevelPolicy {
     scoreMin: 'scoreMin' in rules ? rules.scoreMin : 0,
     lifeDaysMax: rules.lifeDaysMax,
     approvals: officers ? LEVEL_APPROVALS_TWO_OFFICERS : LEVEL_APPROVALS,
+    renewBeforeDays: Math.floor(rules.lifeDaysMax / RENEW_BEFORE_LIFE_DIVISOR),
+    conditions: [],
   };
 }
 
