@@ -69,6 +69,8 @@ const CAUSE_OF_ERROR: Readonly<Record<ErrorName, PlainCause>> = {
   label_not_allowed: 'trust.too_low',
   below_floor: 'trust.too_low',
   conversation_frozen: 'conversation.paused',
+  approval_required: 'trust.too_low',
+  approval_expired: 'trust.too_low',
   malformed: 'server.failed',
   unsupported_type: 'server.failed',
   unexpected_message: 'server.failed',
