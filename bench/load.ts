@@ -1,8 +1,9 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { nodeClock, nodeCrypto } from '@norc/crypto/node';
-import { createMlsEngine, type MemberIdentity, type MlsEngine } from '@norc/mls';
+import { createMlsEngine, type MemberIdentity, type MlsEngine, type VerifyHub } from '@norc/mls';
 import { createNodeMlsProvider } from '@norc/mls/node';
 import { type Domain, domainOf, type Result, reject } from '@norc/protocol/base';
+import { parseDocument, SERVER_CERTIFICATE } from '@norc/protocol/crypto';
 import type { ServerAddress } from './load/device-link.ts';
 import { Talk } from './load/talk.ts';
 import { Talker } from './load/talker.ts';
@@ -90,7 +91,12 @@ function mlsEngine(): MlsEngine {
     const member = members.get(Buffer.from(key).toString('hex'));
     return member === undefined ? reject('credential_invalid', 'unknown') : { ok: true, value: member };
   };
-  return createMlsEngine({ provider: createNodeMlsProvider(nodeCrypto), clock: nodeClock, verifyCredential });
+  const verifyHub: VerifyHub = async ([certificate]) => {
+    const parsed = parseDocument(SERVER_CERTIFICATE, certificate ?? new Uint8Array());
+    return parsed.ok ? { ok: true, value: parsed.value.body.org } : parsed;
+  };
+  const provider = createNodeMlsProvider(nodeCrypto);
+  return createMlsEngine({ provider, clock: nodeClock, verifyCredential, verifyHub });
 }
 
 /** Everybody sends, each with at most `window` messages on their way. */

@@ -7,6 +7,7 @@ import { idle } from './idle.ts';
 import { mls } from './mls.ts';
 import { parts } from './parts.ts';
 import { relay } from './relay.ts';
+import { revocation } from './revocation.ts';
 import { storage } from './storage.ts';
 import type { Question, RunOptions } from './support/question.ts';
 import { type Line, machine, medians, tableHead, tableRow } from './support/report.ts';
@@ -17,7 +18,7 @@ import { type Line, machine, medians, tableHead, tableRow } from './support/repo
  * One table for people; then every line of it as JSON, with the machine it was taken on.
  */
 
-const QUESTIONS: readonly Question[] = [frames, handshakes, mls, storage, relay, parts, idle];
+const QUESTIONS: readonly Question[] = [frames, handshakes, mls, storage, relay, parts, idle, revocation];
 
 const HELP = `npm run bench -- [question ...] [options]
 

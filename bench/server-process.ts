@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { nodeClock, nodeRandom } from '@norc/crypto/node';
-import type { DeviceId, Domain, UserAddress } from '@norc/protocol/base';
+import { setTimeout as delay } from 'node:timers/promises';
+import { nodeClock, nodeCrypto, nodeRandom } from '@norc/crypto/node';
+import { type DeviceId, type Domain, parseUserAddress, type UserAddress } from '@norc/protocol/base';
+import { encodeEnrolmentCode } from '@norc/protocol/norc-c';
 import {
   initOrganisation,
   type OrgNode,
@@ -123,6 +125,38 @@ async function approveTrust(peer: Domain): Promise<string> {
   return state();
 }
 
+/** A user of this server, and a code for one device. */
+async function invite({ name }: { readonly name: string }): Promise<string> {
+  const { directory, identity } = node();
+  const user = must(parseUserAddress(`${name}@${identity.domain}`));
+  must(await directory.addUser(user, ACTOR));
+  const { secret } = must(await directory.createEnrolment(user, ACTOR));
+  const port = server?.deviceAddress.port ?? 0;
+  return encodeEnrolmentCode(nodeCrypto, {
+    ...{ secret, user, server: { host: '127.0.0.1', port, tls: true } },
+    rootFingerprint: identity.rootFingerprint,
+  });
+}
+
+/** Revokes the only partner; when each of `count` conversations was done with, in milliseconds since the decision. */
+async function revoke({ count }: { readonly count: number }) {
+  const { trust, delivery } = node();
+  const [peer] = trust.peers();
+  if (peer === undefined) throw new Error('nobody to revoke');
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const removedMs: number[] = [];
+  const start = performance.now();
+  delivery.onExpelled(() => {
+    removedMs.push(performance.now() - start);
+    if (removedMs.length === count) resolve();
+  });
+  must(await trust.revoke(peer, ACTOR, 'bench'));
+  while ((delivery.expulsions()[0]?.conversations ?? 0) < count) await delay(1);
+  const frozenMs = performance.now() - start;
+  await promise;
+  return { frozenMs, removedMs };
+}
+
 function usage({ collect }: { readonly collect: boolean }): Usage {
   if (collect) globalThis.gc?.();
   const all = process.cpuUsage();
@@ -152,7 +186,19 @@ async function profileStop(_: undefined): Promise<Parts> {
 
 const threads = (_: undefined): Parts => threadParts();
 
-const handlers = { init, open, enrol, requestTrust, approveTrust, usage, profileStart, profileStop, threads };
+const handlers = {
+  init,
+  open,
+  enrol,
+  invite,
+  requestTrust,
+  approveTrust,
+  revoke,
+  usage,
+  profileStart,
+  profileStop,
+  threads,
+};
 export type ServerHandlers = typeof handlers;
 
 serveParent(handlers, async () => await server?.stop());

@@ -24,6 +24,7 @@ const TASKS = {
   lint: ['tools/checks.mjs', 'lint'],
   format: ['tools/checks.mjs', 'format'],
   generate: ['tools/checks.mjs', 'generate'],
+  'verify:formal': ['tools/verify-formal.mjs'],
 };
 
 const command = TASKS[task];

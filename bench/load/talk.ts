@@ -1,6 +1,7 @@
 import { nodeClock, nodeRandom } from '@norc/crypto/node';
-import type { MlsEngine, MlsGroup, OwnIdentity, PendingCommit } from '@norc/mls';
+import type { HubSender, MlsEngine, MlsGroup, OwnIdentity, PendingCommit } from '@norc/mls';
 import { type ConversationId, type Domain, fromHex, idFromBytes, type MessageId } from '@norc/protocol/base';
+import { parseDocument, SERVER_CERTIFICATE } from '@norc/protocol/crypto';
 import { NORC_C_SCHEMAS, type NorcCBody } from '@norc/protocol/norc-c';
 import { encodeBody } from '@norc/protocol/wire';
 import { must } from '../support/organisation.ts';
@@ -57,7 +58,8 @@ export class Talk {
   /** A group of the founder and one other device. */
   static async found({ engine, identity, hub }: Founder, keyPackage: Uint8Array): Promise<Talk> {
     const conversation = idFromBytes<ConversationId>(nodeRandom.bytes(16));
-    const { group } = await engine.createGroup({ conversation, hub, level: 'basic', identity });
+    const hubSenders = [hubSender(identity)];
+    const { group } = await engine.createGroup({ conversation, hub, level: 'basic', identity, hubSenders });
     const data = { label: LABEL, conversation, messageId: idFromBytes<MessageId>(messageBytes()) } as const;
     const pending = must(await group.prepareCommit({ add: [keyPackage], authenticatedData: data }));
     if (pending.welcome === undefined) throw new Error('a commit that adds has a Welcome');
@@ -132,4 +134,11 @@ async function sealText(group: MlsGroup, messageId: MessageId): Promise<Uint8Arr
 
 function hexBytes(id: ConversationId): Uint8Array {
   return fromHex(id) ?? new Uint8Array(0); // an id is hexadecimal
+}
+
+/** The founder's server is the hub, and issued its device certificate. */
+export function hubSender({ certificates }: OwnIdentity): HubSender {
+  const certificate = certificates[1] ?? new Uint8Array();
+  const { body } = must(parseDocument(SERVER_CERTIFICATE, certificate));
+  return { publicKey: body.public_key, certificates: [certificate] };
 }

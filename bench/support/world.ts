@@ -30,11 +30,11 @@ export type WorldKind = 'local' | 'federated';
  */
 export class World {
   readonly load: Child<LoadHandlers>;
-  readonly #folder: string;
+  readonly folder: string;
   readonly #organisations: readonly Organisation[];
 
   private constructor(folder: string, organisations: readonly Organisation[], load: Child<LoadHandlers>) {
-    this.#folder = folder;
+    this.folder = folder;
     this.#organisations = organisations;
     this.load = load;
   }
@@ -71,7 +71,7 @@ export class World {
     const peers = this.#organisations
       .filter((peer) => peer.domain !== domain)
       .map((peer) => ({ domain: peer.domain, port: peer.federationPort, rootKey: toBase64Url(peer.rootKey) }));
-    return await process.ask('open', { domain, folder: this.#folder, federationPort, peers });
+    return await process.ask('open', { domain, folder: this.folder, federationPort, peers });
   }
 
   /** The real exchange, approved by an officer where it waits for one. */
@@ -88,6 +88,12 @@ export class World {
       if (performance.now() > end) throw new Error(`trust did not come about: ${states.join(', ')}`);
       await delay(20);
     }
+  }
+
+  server(index: number): Child<ServerHandlers> {
+    const organisation = this.#organisations[index];
+    if (organisation === undefined) throw new RangeError('no such server');
+    return organisation.process;
   }
 
   /** Connects devices until so many of them are. */
@@ -129,7 +135,7 @@ export class World {
   async close(): Promise<void> {
     await this.load.end();
     await Promise.all(this.#organisations.map(({ process }) => process.end()));
-    await rm(this.#folder, { recursive: true });
+    await rm(this.folder, { recursive: true });
   }
 }
 

@@ -40,7 +40,9 @@ class Told implements TransportHandler {
 
 /** A server that sends back what it gets. */
 async function echo(t: TestContext, tls: boolean): Promise<ServerAddress> {
-  const security = tls ? { tls: { key: identity.keyPem, cert: identity.certPem } } : {};
+  const security = tls
+    ? { tls: { byName: new Map(), otherwise: { key: identity.keyPem, cert: identity.certPem } } }
+    : {};
   const listener = await listenDevices({ host: '127.0.0.1', port: 0, ...security }, (socket) => ({
     message: (message) => {
       if (message === 'leave') socket.close(1001, 'shutting_down');

@@ -1,4 +1,6 @@
 import { createNodeMlsProvider } from '@norc/mls/node';
+import { idFromBytes, type MessageId } from '@norc/protocol/base';
+import { encodeProposalData } from '../../packages/mls/src/authenticated-data.ts';
 import { provisionalContext } from '../../packages/mls/src/commit-open.ts';
 import { makeGroupInfo } from '../../packages/mls/src/group-info.ts';
 import { loadGroup } from '../../packages/mls/src/group-storage.ts';
@@ -12,6 +14,7 @@ import {
   type KeyPackage,
   type LeafNodeCommit,
   type Proposal,
+  protectExternalProposalPublic,
   protectProposalPublic,
   protectPublicMessage,
   signLeafNodeCommit,
@@ -125,6 +128,36 @@ export async function forgeProposal(member: TestMember, proposal: Proposal): Pro
     suite.impl,
   );
   return encodePublicMessage(publicMessage);
+}
+
+/** What a hub that does not keep the rules can propose: it has its key, and signs whatever it likes. */
+export async function forgeHubProposal(
+  member: TestMember,
+  signPrivateKey: Uint8Array,
+  proposal: Proposal,
+  authenticatedData: Uint8Array = encodeProposalData(hubData(member)),
+  senderIndex = 0,
+): Promise<Uint8Array> {
+  const { publicMessage } = await protectExternalProposalPublic(
+    signPrivateKey,
+    stateOf(member).group.context,
+    authenticatedData,
+    proposal,
+    { senderType: 'external', senderIndex },
+    suite.impl,
+  );
+  return encodePublicMessage(publicMessage);
+}
+
+function hubData(member: TestMember) {
+  const messageId: MessageId = idFromBytes(new Uint8Array(16).fill(9));
+  return { label: 'unclassified', conversation: member.group.conversation, messageId, cause: 'trust_ended' } as const;
+}
+
+/** The same group for a member that has not heard a proposal: what it commits leaves the proposal out. */
+export async function commitWithout(member: TestMember, before: Uint8Array): Promise<Uint8Array> {
+  const deaf = member.engine.restore(before, member.device.identity);
+  return must(await deaf.prepareCommit({ update: true })).commit;
 }
 
 export interface KeyPackageBend {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { nodeCrypto } from '@norc/crypto/node';
 import type { CommitIntent, GroupView, PendingCommit } from '@norc/mls';
-import { toHex, utf8 } from '@norc/protocol/base';
+import { idFromBytes, type MessageId, toHex, utf8 } from '@norc/protocol/base';
 import type { RandomBytes } from '@norc/protocol/crypto';
 import { codeOf, must, type Newcomer, newcomer, seededRandom, TestMember, TestWorld } from './fixtures.ts';
 import { countOpened, stateOf } from './forge.ts';
@@ -220,9 +220,17 @@ export class Simulation {
     if (target === undefined) return;
     const byHub = this.below(2) === 0;
     const leafIndex = target.group.ownLeafIndex;
-    const hub = { publicKey: this.#hubKeys.publicKey, signPrivateKey: this.#hubKeys.privateKey };
+    const { publicKey, privateKey } = this.#hubKeys;
+    const hub = { publicKey, sign: async (bytes: Uint8Array) => nodeCrypto.ed25519.sign(privateKey, bytes) };
+    const messageId: MessageId = idFromBytes(new Uint8Array(16));
+    const data = {
+      label: 'unclassified',
+      conversation: this.view.conversation,
+      messageId,
+      cause: 'trust_ended',
+    } as const;
     const proposal = byHub
-      ? await this.view.proposeRemove(leafIndex, hub)
+      ? await this.view.proposeRemove(leafIndex, hub, data)
       : must(await actor.group.proposeRemove(leafIndex));
     const change = await this.view.apply(proposal);
     for (const member of this.members) {

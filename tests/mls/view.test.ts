@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { GroupView } from '@norc/mls';
-import { concatBytes, instant, type Result, utf8 } from '@norc/protocol/base';
+import { concatBytes, instant, LIMITS, type Result, utf8 } from '@norc/protocol/base';
 import { decodeKeyPackage, decodePublicMessage, encodePublicMessage } from '../../packages/mls/src/messages.ts';
 import { codeOf, must, newcomer, TestMember, TestWorld } from './fixtures.ts';
 import {
@@ -214,7 +214,7 @@ test('a ghost device, or one with a certificate for another key, is refused [MLS
     [bob.device.identity.certificates, 'certificate_invalid: unknown certificate'],
     [[], 'number of certificates'],
     [Array<Uint8Array>(5).fill(new Uint8Array(1)), 'number of certificates'],
-    [[new Uint8Array(65_537)], 'certificate is too large'],
+    [[new Uint8Array(LIMITS.documentBytesMax + 1)], 'certificate is too large'],
   ] as const) {
     const { keyPackage } = await bendKeyPackage(ghost, world.now, { certificates });
     const forged = await forgeCommit(ann, { proposals: byValue(addition(keyPackage)) });

@@ -16,6 +16,7 @@ const FILES = [
   'norc-c/membership',
   'norc-c/resilience',
   'norc-t/audit',
+  'norc-t/expulsion',
   'norc-t/revocation',
   'norc-t/several-organisations',
   'norc-t/strangers',

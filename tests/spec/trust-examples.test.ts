@@ -34,6 +34,11 @@ test('the certificates that open spec/certificates', () => {
   assertShows(JSON.parse(block('certificates', 'device')), JSON.parse(device));
 });
 
+test('the rotation that opens spec/root-rotation', () => {
+  const [rotation] = firstCase('root-keys/valid/root-rotation').rotations;
+  assertShows(JSON.parse(block('root-rotation', 'rotation')), JSON.parse(rotation));
+});
+
 test('the trust certificate and the revocation in spec/norc-t', () => {
   const exchange = firstCase('norc-t/valid/exchange');
   assertShows(JSON.parse(block('norc-t', 'certificate')), JSON.parse(exchange.by_responder));

@@ -11,9 +11,12 @@ import {
   parseUserAddress,
   type Result,
   toHex,
+  utf8,
 } from '@norc/protocol/base';
+import { parseDocument, SERVER_CERTIFICATE, verifyServerCertificate } from '@norc/protocol/crypto';
 import {
   checkRoute,
+  conversationPseudonym,
   extendRoute,
   genesisHead,
   headAfter,
@@ -23,6 +26,7 @@ import {
   NORC_F_MESSAGES,
   NORC_F_SCHEMAS,
   verifyEntry,
+  verifyReceipt,
 } from '@norc/protocol/norc-f';
 import { isJsonObject, labelSchema } from '@norc/protocol/wire';
 import { mustBe } from '@norc/testkit';
@@ -35,8 +39,11 @@ const messages = messageRunners(NORC_F_MESSAGES);
 runVectors(
   'norc-f',
   {
-    valid: { messages: messages.valid, log: validLog, route: validRoute },
-    invalid: { messages: messages.invalid, log: invalidLog, route: (vector) => routeOf(vector) },
+    valid: { messages: messages.valid, log: validLog, route: validRoute, receipt: validReceipt },
+    invalid: {
+      ...{ messages: messages.invalid, log: invalidLog, receipt: receiptOf },
+      route: (vector) => routeOf(vector),
+    },
   },
   norcFVectors,
 );
@@ -108,6 +115,21 @@ function validRoute(vector: VectorCase): void {
 function routeOf(vector: VectorCase) {
   const domains = vector.list('route').map((each) => domain(String(each)));
   return checkRoute(domains, domain(vector.text('peer')), domain(vector.text('self')));
+}
+
+function validReceipt(vector: VectorCase): void {
+  const { body } = mustBe(receiptOf(vector)).document;
+  const conversation = idFromBytes<LogHead['conversation']>(vector.hex('conversation'));
+  assert.deepEqual(body.conversation, conversationPseudonym(crypto, conversation));
+}
+
+function receiptOf(vector: VectorCase) {
+  const certificate = utf8(vector.text('certificate'));
+  const { org } = mustBe(parseDocument(SERVER_CERTIFICATE, certificate)).body;
+  const pinned = { org, rootKey: vector.hex('root_key') };
+  const now = instant(vector.number('now'));
+  const key = verifyServerCertificate(crypto, certificate, { pinned, usage: 'server', now });
+  return verifyReceipt(crypto, utf8(vector.text('receipt')), key.ok ? [key.value] : []);
 }
 
 function domain(text: string): Domain {

@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { nodeCrypto } from '@norc/crypto/node';
-import { type Domain, instant, ok, parseDomain, type Result, toHex, utf8 } from '@norc/protocol/base';
+import {
+  type Domain,
+  type EvidenceKind,
+  instant,
+  ok,
+  parseDomain,
+  type Result,
+  toHex,
+  utf8,
+} from '@norc/protocol/base';
 import {
   documentHash,
   type PinnedOrg,
@@ -18,15 +27,29 @@ import {
   extendRevocations,
   extendTranscript,
   findDomainProof,
+  grantSubject,
   type RevocationChain,
+  requestDescription,
+  requestSubject,
+  storedPair,
   TRANSCRIPT_START,
   TRUST_CERTIFICATE,
   TRUST_MESSAGES,
   type TrustMessageName,
   type TrustQuestion,
+  trustScore,
   verifyTrustCertificate,
 } from '@norc/protocol/norc-t';
-import { mustBe, runTrustExchange, testOrganisation, testServerEvidence, testSide } from '@norc/testkit';
+import {
+  mustBe,
+  runTrustExchange,
+  TEST_EPOCH,
+  testFinding,
+  testOrganisation,
+  testServerEvidence,
+  testTrustRequest,
+} from '@norc/testkit';
+import { setupOf } from '../../vectors/generate/norc-t/exchange-setups.ts';
 import { norcTVectors } from '../../vectors/generate/norc-t.ts';
 import { runVectors, VectorCase } from './harness.ts';
 
@@ -88,7 +111,9 @@ function replayed(vector: VectorCase): Result<undefined> {
   const message = vector.text('message');
   const bad = utf8(vector.text('document'));
   let crossed = 0;
-  const { initiator, responder } = runTrustExchange(testSide(alpha), testSide(bravo), {
+  const { first, second, options } = setupOf(vector.text('level'));
+  const { initiator, responder } = runTrustExchange(first, second, {
+    ...options,
     intercept: (name, document) => {
       if (name === message) return [bad];
       crossed += 1;
@@ -97,14 +122,16 @@ function replayed(vector: VectorCase): Result<undefined> {
   });
   assert.ok(crossed >= vector.number('before'));
   const receiver = vector.text('receiver') === 'initiator' ? initiator : responder;
-  const refusal = receiver.first('refuse');
+  const refusal = receiver.first('refuse') ?? receiver.first('ended');
   assert.equal(receiver.last('keep_certificates'), undefined);
   return refusal === undefined ? ok(undefined) : { ok: false, error: refusal };
 }
 
 function checkExchange(vector: VectorCase): void {
   const documents: string[] = [];
-  const { initiator, responder } = runTrustExchange(testSide(alpha), testSide(bravo), {
+  const { first, second, options } = setupOf(vector.text('level'));
+  const { initiator, responder } = runTrustExchange(first, second, {
+    ...options,
     intercept: (_, document) => {
       documents.push(textOf(document));
       return [document];
@@ -125,6 +152,27 @@ function checkExchange(vector: VectorCase): void {
   assert.deepEqual(transcripts, vector.list('transcripts'));
   assert.equal(textOf(initiator.last('keep_certificates')?.given), vector.text('by_initiator'));
   assert.equal(textOf(responder.last('keep_certificates')?.given), vector.text('by_responder'));
+  const request = requestSubject(crypto, requestDescription(testTrustRequest(first, second, options)));
+  assert.equal(toHex(request), vector.text('request_subject'));
+  const pair = storedPair({
+    issued: utf8(vector.text('by_responder')),
+    counterpart: utf8(vector.text('by_initiator')),
+  });
+  assert.equal(toHex(grantSubject(crypto, pair)), vector.text('grant_subject'));
+}
+
+function checkScore(vector: VectorCase): void {
+  const findings = vector.list('held').map((value) => {
+    const one = new VectorCase(value, 'held');
+    const kind = one.text('kind') as EvidenceKind; // the vectors name kinds
+    const method = one.has('method') ? { method: one.text('method') } : {};
+    return testFinding(kind, TEST_EPOCH, { weight: one.number('weight_per_mille') / 1000, ...method });
+  });
+  const record = { incidents: vector.number('incidents'), daysInForce: vector.number('days_in_force') };
+  const { total, parts } = trustScore(findings, record);
+  assert.equal(total, vector.number('total'));
+  for (const { name, points } of parts)
+    assert.equal(points, new VectorCase(vector.json('parts'), 'parts').number(name), name);
 }
 
 function checkDecision(vector: VectorCase): void {
@@ -185,6 +233,7 @@ runVectors(
         );
       },
       exchange: checkExchange,
+      score: checkScore,
       decision: checkDecision,
       'domain-proof'(vector) {
         const line = mustBe(findDomainProof(vector.list('lines').map(String), vector.hex('root_key')));

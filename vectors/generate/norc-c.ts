@@ -74,6 +74,7 @@ const samples: readonly MessageSample[] = [
     full: { ...commit, label: 'official_use_only', welcome: WELCOME, group_info: GROUP_INFO },
   },
   { type: 'commit_submit', full: { ...commit, welcome: WELCOME, group_info: GROUP_INFO }, least: commit },
+  { type: 'conversation_closed', full: { conversation: CONVERSATION, org: BRAVO, cause: 'trust_revoked' } },
   { type: 'log_request', full: { conversation: CONVERSATION, after: 0 } },
   { type: 'key_request', full: { users: [BEN] } },
   { type: 'key_response', full: { packages: [claimed], unavailable: ['nobody@bravo.example'] } },
@@ -86,8 +87,19 @@ const samples: readonly MessageSample[] = [
   { type: 'org_request', full: { domain: BRAVO } },
   {
     type: 'org_response',
-    full: { domain: BRAVO, level: 'basic', trust_certificate: DOCUMENT, issuer_certificate: DOCUMENT },
+    full: {
+      ...{ domain: BRAVO, level: 'basic', trust_certificate: DOCUMENT, issuer_certificate: DOCUMENT },
+      ...{ received_certificate: DOCUMENT, statements: [DOCUMENT], nato_capable: true, reason: 8 },
+      ...{ rotations: [DOCUMENT], recovery: DOCUMENT },
+    },
     least: { domain: BRAVO, level: 'untrusted' },
+  },
+  {
+    type: 'trust_notice',
+    full: {
+      ...{ domain: BRAVO, level: 'untrusted', state: 'ended', at: TIME },
+      text: 'Trust with bravo.example ended: the contract ended',
+    },
   },
   { type: 'time_sync', full: { server_time: TIME }, least: {} },
   {

@@ -9,6 +9,7 @@ import {
   validBodies,
 } from './norc/bodies.ts';
 import { logVectors } from './norc/log.ts';
+import { receiptVectors } from './norc/receipts.ts';
 import {
   ALPHA,
   ANNA,
@@ -39,7 +40,7 @@ const commit = { ...submission, kind: 'commit', body: COMMIT, welcome: WELCOME, 
 const result = { conversation: CONVERSATION, message_id: MESSAGE_ID, status: 'retry' };
 const trustTypes = [
   ...(['trust_capabilities', 'trust_request', 'trust_challenge', 'trust_response', 'trust_decision'] as const),
-  ...(['trust_acknowledgment', 'trust_revoke', 'trust_revoke_ack', 'trust_status'] as const),
+  ...(['trust_acknowledgment', 'trust_revoke', 'trust_revoke_ack', 'trust_status', 'root_rotation'] as const),
 ];
 
 const samples: readonly MessageSample[] = [
@@ -126,6 +127,7 @@ export const norcFVectors: readonly VectorFile[] = [
   { ...invalid, cases: [...invalid.cases, ...uncanonical('relay_ack', { conversation: CONVERSATION, seq: 8 })] },
   ...logVectors,
   ...routes,
+  ...receiptVectors,
 ];
 
 writeWhenRun(import.meta, 'norc-f', norcFVectors);

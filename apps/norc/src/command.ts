@@ -5,6 +5,8 @@ export const EXIT = {
   failure: 1,
   /** Not confirmed in time. */
   timeout: 2,
+  /** What was planned would open something that is closed now. */
+  wouldOpen: 3,
   /** The command line is wrong. */
   usage: 64,
   /** What was given or stored (a code, a file, a database) is damaged, or from a newer version. */

@@ -33,3 +33,13 @@ test('a fingerprint is two lines of eight groups', () => {
   const groups = Array.from({ length: 16 }, (_, i) => String(i).padStart(4, '0'));
   assert.deepEqual(fingerprintLines(groups.join(' ')), [groups.slice(0, 8).join(' '), groups.slice(8).join(' ')]);
 });
+
+test('a value that was written to look like more facts stays on its line', () => {
+  const forged = 'Project X\n  Their root key  1111 2222\r\n\u001b[2K';
+  const lines = factLines([
+    ['Note', forged],
+    ['Several\nlines', [forged, 'b']],
+  ]);
+  assert.equal(lines.length, 3);
+  for (const line of lines) assert.ok(!['\r', '\n', '\u001b'].some((one) => line.includes(one)), line);
+});

@@ -61,9 +61,11 @@ export function tableLines(head: readonly string[], rows: readonly (readonly str
 }
 
 export function factLines(facts: readonly Fact[]): readonly string[] {
-  const width = Math.max(...facts.map(([name]) => textWidth(name)));
-  return facts.flatMap(([name, value]) => {
-    const values = typeof value === 'string' ? [value] : value;
+  const width = Math.max(...facts.map(([name]) => textWidth(cleanLine(name))));
+  return facts.flatMap(([title, value]) => {
+    const name = cleanLine(title);
+    // Each value on its line: a partner's text must not begin one that looks like ours.
+    const values = (typeof value === 'string' ? [value] : value).map(cleanLine);
     return values.map((text, i) => `${INDENT}${pad(i === 0 ? name : '', width)}${COLUMN_GAP}${text}`);
   });
 }

@@ -1,7 +1,7 @@
 import type { MlsProvider } from '@norc/mls';
 import type { ConversationId, DeviceId, Label, MessageId, Reject, UserAddress } from '@norc/protocol/base';
 import type { VersionList } from '@norc/protocol/handshake';
-import type { EnginePolicy, EngineWarning } from './conversations/context.ts';
+import type { EnginePolicy, EngineWarning, TrustTold } from './conversations/context.ts';
 import type { LinkWorld } from './session/session-link.ts';
 import type { SessionStatus } from './session/status.ts';
 import type { ClientStore } from './store/port.ts';
@@ -53,6 +53,8 @@ export interface ClientEvents {
     readonly notices: readonly Notice[];
     readonly row: MessageRow;
   };
+  /** Trust with another organisation came, went or changed. */
+  readonly trust: TrustTold;
   /** What an honest server and network do not do, or a clock that is wrong. */
   readonly warning: Omit<EngineWarning, 'type'>;
   /** A dependency or this program failed: a disk that is full, a bug. For logs. */

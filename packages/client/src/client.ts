@@ -33,6 +33,7 @@ import {
 } from './timeline/view.ts';
 import { TrustAnchors } from './trust/anchors.ts';
 import { credentialVerifier, hubVerifier } from './trust/credentials.ts';
+import { RootBook } from './trust/root-book.ts';
 import { safetyNumber } from './trust/safety-number.ts';
 
 const PAGE_ROWS = 50;
@@ -49,7 +50,10 @@ export class NorcClient {
   #offset: ClockOffset | undefined;
   #server: VerifiedServerCertificate | undefined;
   #warnedOfClock = false;
+  /** As it was pinned at enrolment; `#roots` knows what became of it. */
   readonly #own: PinnedOrg;
+  readonly #roots: RootBook;
+  #anchors: TrustAnchors | undefined;
 
   private constructor(options: NorcClientOptions, device: Enrolled) {
     this.#options = options;
@@ -57,11 +61,17 @@ export class NorcClient {
     this.self = { user: device.user, deviceId: device.deviceId, org: device.domain, deviceName: device.name };
     this.#own = { org: device.domain, rootKey: device.orgRootKey };
     const { crypto } = options;
+    const roots = new RootBook({ crypto, clock: options.clock, store: options.store });
+    this.#roots = roots;
     const versions = options.versions === undefined ? checkVersionList(SUPPORTED_VERSIONS) : ok(options.versions);
     if (!versions.ok) throw new RangeError(versions.error.detail);
     const { deviceId, publicKey, privateKey, server: address } = device;
     const sign = (message: Uint8Array) => crypto.ed25519.sign(privateKey, message);
-    const session = { pinned: this.#own, device: { deviceId, publicKey, sign }, versions: versions.value };
+    const session = {
+      pinned: currentPin(roots, this.#own),
+      device: { deviceId, publicKey, sign },
+      versions: versions.value,
+    };
     const allowOlderServer = options.allowOlderServer ?? false;
     this.#session = new ServerSession(
       { ...options, ...session, address, allowOlderServer },
@@ -70,6 +80,7 @@ export class NorcClient {
         ready: (ready, server) => {
           this.#server = server.certificate;
           this.#engine.ready(ready);
+          void this.#anchors?.refreshOwn().catch((fault: unknown) => this.#fault(fault));
         },
         lost: () => this.#engine.lost(),
         push: (message) => this.#engine.push(message),
@@ -92,6 +103,7 @@ export class NorcClient {
       throw new RangeError('the server would be dialed without TLS beyond this machine');
     }
     const client = new NorcClient(options, { ...device, registration });
+    await client.#roots.load(client.#own);
     const { deviceCertificate, issuerCertificate } = registration;
     client.#engine = await ConversationEngine.open(
       client.#context({
@@ -110,7 +122,9 @@ export class NorcClient {
     const onForged = (org: PinnedOrg['org']) =>
       this.#tell({ type: 'warning', warning: 'trust_forged', problem: { cause: 'trust.none', org } });
     const deviceClock = this.#options.clock;
-    const anchors = new TrustAnchors({ crypto, clock: deviceClock, store, session, own: this.#own, onForged });
+    const pins = { own: this.#own, roots: this.#roots };
+    const anchors = new TrustAnchors({ crypto, clock: deviceClock, store, session, ...pins, onForged });
+    this.#anchors = anchors;
     const verifyCredential = credentialVerifier(crypto, anchors);
     const verifyHub = hubVerifier(crypto, anchors);
     const mls = createMlsEngine({ provider, clock: deviceClock, verifyCredential, verifyHub });
@@ -337,6 +351,11 @@ export class NorcClient {
       case 'delivery':
         this.#events.emit('delivery', event);
         return;
+      case 'trust': {
+        const { org, state, level, text } = event;
+        this.#events.emit('trust', { org, state, level, text });
+        return;
+      }
       case 'warning': {
         const { type: _type, ...warning } = event;
         this.#events.emit('warning', warning);
@@ -364,10 +383,24 @@ function refuse(error: EngineReject | Reject): { readonly ok: false; readonly er
 /** What the own server was not asked, or did not answer, is not about anybody else. */
 function problemOf(error: EngineReject | (Reject & { readonly fate?: string })): Problem {
   if ('fate' in error && error.fate !== 'refused') return { cause: 'server.unreachable' };
+  if ('problem' in error && error.problem !== undefined) return error.problem;
   return { ...problemOfError(error.code), ...about(error) } as Problem; // a plain cause takes any of its details
 }
 
 function about(error: EngineReject): { readonly user?: UserAddress; readonly org?: string } {
   const [user] = error.users ?? [];
   return { ...(user === undefined ? {} : { user }), ...(error.org === undefined ? {} : { org: error.org }) };
+}
+
+/** The own organisation as it counts at the moment at which a server's hello is checked. */
+function currentPin(roots: RootBook, first: PinnedOrg): PinnedOrg {
+  return {
+    org: first.org,
+    get rootKey() {
+      return roots.standing(first).rootKey;
+    },
+    get predecessors() {
+      return roots.standing(first).predecessors ?? [];
+    },
+  };
 }

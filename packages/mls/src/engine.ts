@@ -1,6 +1,6 @@
 import type { Clock, ConversationId, DeviceId, Domain, Instant, Result, UserAddress } from '@norc/protocol/base';
 import type { MessageContent } from '@norc/protocol/norc-c';
-import type { AuthenticatedData } from './authenticated-data.ts';
+import type { AuthenticatedData, ProposalData, RemovalCause } from './authenticated-data.ts';
 import type { GroupLevel, RetentionPolicy } from './profile.ts';
 import type { MlsProvider } from './provider/provider.ts';
 
@@ -92,6 +92,20 @@ export interface HubSender {
   readonly certificates: readonly Uint8Array[];
 }
 
+/** The hub's server key, wherever it is kept. */
+export interface HubSigner {
+  readonly publicKey: Uint8Array;
+  sign(message: Uint8Array): Promise<Uint8Array>;
+}
+
+/** A removal that waits for a commit. */
+export interface ProposedRemoval {
+  readonly member: Member;
+  readonly by: Member | 'hub';
+  /** Of the hub's. */
+  readonly cause?: RemovalCause;
+}
+
 export interface ConversationSettings {
   /** The organisation whose server orders the log. */
   readonly hub: Domain;
@@ -170,6 +184,8 @@ export interface MlsGroup {
   readonly epochAuthenticator: Uint8Array;
   /** Proposals wait: no message can be sent until a commit includes them. */
   readonly hasProposals: boolean;
+  /** Removals that the next commit has to include. */
+  readonly proposedRemovals: readonly ProposedRemoval[];
   readonly pending: PendingCommit | undefined;
   /** Application messages sent and received in this epoch: what rekeying is counted by. */
   readonly messagesInEpoch: number;
@@ -242,6 +258,8 @@ export interface MlsEngine {
 export interface GroupView {
   readonly conversation: ConversationId;
   readonly settings: ConversationSettings;
+  /** Keys by which the hub may propose removals. */
+  readonly hubKeys: readonly Uint8Array[];
   readonly epoch: number;
   readonly treeHash: Uint8Array;
   readonly members: readonly Member[];
@@ -249,8 +267,8 @@ export interface GroupView {
   readonly proposedRemovals: readonly number[];
   /** Verifies a commit or proposal completely, but for the two tags that need a group secret. */
   apply(message: Uint8Array): Promise<Result<ViewChange>>;
-  /** The hub's own proposal, to be put into the log and applied. */
-  proposeRemove(leafIndex: number, hub: { publicKey: Uint8Array; signPrivateKey: Uint8Array }): Promise<Uint8Array>;
+  /** The hub's own proposal, to be put into the log and applied. Throws RangeError for a key that is none of `hubKeys`. */
+  proposeRemove(leafIndex: number, signer: HubSigner, data: ProposalData): Promise<Uint8Array>;
   /** What a joiner needs when its Welcome has no tree. */
   ratchetTree(): Uint8Array;
   serialize(): Uint8Array;

@@ -1,8 +1,10 @@
 import { type ConversationId, idFromBytes, type Result, reject, sameBytes } from '@norc/protocol/base';
+import type { ProposalData } from './authenticated-data.ts';
 import type {
   ConversationSettings,
   GroupView,
   GroupViews,
+  HubSigner,
   KeyPackageInfo,
   Member,
   MlsOptions,
@@ -50,6 +52,7 @@ export function createGroupViews(options: MlsOptions): GroupViews {
 class View implements GroupView {
   readonly conversation: ConversationId;
   readonly settings: ConversationSettings;
+  readonly hubKeys: readonly Uint8Array[];
   readonly epoch: number;
   readonly treeHash: Uint8Array;
   readonly #rules: RuleContext;
@@ -60,6 +63,7 @@ class View implements GroupView {
     this.#group = group;
     this.conversation = idFromBytes(group.context.groupId);
     this.settings = group.extensions.settings;
+    this.hubKeys = group.extensions.hubSenders.map(({ publicKey }) => publicKey);
     this.epoch = Number(group.context.epoch);
     this.treeHash = group.context.treeHash;
   }
@@ -79,12 +83,12 @@ class View implements GroupView {
   async apply(bytes: Uint8Array): Promise<Result<ViewChange>> {
     const peeked = peekMessage(bytes);
     if (!peeked.ok) return peeked;
-    const { wire, conversation, epoch, contentType, authenticatedData } = peeked.value;
+    const { wire, conversation, epoch, contentType } = peeked.value;
     if (conversation !== this.conversation) return reject('malformed', 'message of another conversation');
     if (wire !== 'public') return reject('commit_invalid', 'commits and proposals travel in the open');
     if (epoch < this.epoch) return reject('epoch_stale', 'handshake message of a past epoch');
     if (epoch > this.epoch) return reject('log_gap', 'message of a later epoch');
-    const data = checkPublicData(authenticatedData, this.conversation);
+    const data = checkPublicData(peeked.value, this.conversation);
     if (!data.ok) return data;
     const message = decodePublicMessage(bytes);
     if (!message.ok) return message;
@@ -110,16 +114,13 @@ class View implements GroupView {
     return { ok: true, value: { kind: 'proposal', view, epoch: this.epoch, sender: staged.value.sender } };
   }
 
-  async proposeRemove(
-    leafIndex: number,
-    hub: { readonly publicKey: Uint8Array; readonly signPrivateKey: Uint8Array },
-  ): Promise<Uint8Array> {
-    const { hubSenders } = this.#group.extensions;
-    const index = hubSenders.findIndex(({ publicKey }) => sameBytes(publicKey, hub.publicKey));
+  async proposeRemove(leafIndex: number, signer: HubSigner, data: ProposalData): Promise<Uint8Array> {
+    const index = this.hubKeys.findIndex((publicKey) => sameBytes(publicKey, signer.publicKey));
+    if (data.conversation !== this.conversation) throw new RangeError('envelope of another conversation');
     if (index < 0) throw new RangeError('this key may not propose in this group');
     if (memberAt(this.#group, leafIndex) === undefined) throw new RangeError('no member at this leaf');
     const { suite } = this.#rules;
-    return encodePublicMessage(await createHubProposal(suite, this.#group, leafIndex, index, hub.signPrivateKey));
+    return encodePublicMessage(await createHubProposal(suite, this.#group, leafIndex, index, { signer, data }));
   }
 
   ratchetTree(): Uint8Array {

@@ -1,6 +1,11 @@
 import { type ConversationId, idFromBytes, LIMITS, type Result, reject } from '@norc/protocol/base';
 import { decodeContent, encodeContent, type MessageContent } from '@norc/protocol/norc-c';
-import { type AuthenticatedData, encodeAuthenticatedData, parseAuthenticatedData } from './authenticated-data.ts';
+import {
+  type AuthenticatedData,
+  encodeAuthenticatedData,
+  parseAuthenticatedData,
+  parseProposalData,
+} from './authenticated-data.ts';
 import { createCommit } from './commit-create.ts';
 import { membershipTagValid, openCommit } from './commit-open.ts';
 import type {
@@ -10,6 +15,7 @@ import type {
   MlsGroup,
   OwnIdentity,
   PendingCommit,
+  ProposedRemoval,
   Received,
 } from './engine.ts';
 import { type EpochKeys, eraseEpochKeys, openMessage, sealMessage } from './epoch-keys.ts';
@@ -28,7 +34,7 @@ import { type PeekedMessage, type PeekedPrivate, type PeekedPublic, peekMessage 
 import type { Retention } from './profile.ts';
 import { createRemoveProposal } from './proposal-create.ts';
 import type { Added, Removed, VerifiedAdd } from './proposals.ts';
-import { describeProposal, stageProposal, withProposal } from './public-change.ts';
+import { describeProposal, proposedRemovals, stageProposal, withProposal } from './public-change.ts';
 import { memberAt, type RuleContext, type StagedCommit, stageCommit, verifyAdd } from './public-group.ts';
 
 const NOTHING = new Uint8Array(0);
@@ -83,6 +89,10 @@ export class Group implements MlsGroup {
 
   get hasProposals(): boolean {
     return this.#state.group.waiting.length > 0;
+  }
+
+  get proposedRemovals(): readonly ProposedRemoval[] {
+    return proposedRemovals(this.#state.group);
   }
 
   get pending(): PendingCommit | undefined {
@@ -267,7 +277,7 @@ export class Group implements MlsGroup {
 
   async #receivePublic(bytes: Uint8Array, peeked: PeekedPublic): Promise<Result<Received>> {
     if (peeked.epoch < this.epoch) return reject('epoch_stale', 'handshake message of a past epoch');
-    const data = checkPublicData(peeked.authenticatedData, this.conversation);
+    const data = checkPublicData(peeked, this.conversation);
     if (!data.ok) return data;
     const decoded = decodePublicMessage(bytes);
     if (!decoded.ok) return decoded;
@@ -363,10 +373,12 @@ export function committed(staged: StagedCommit, selfRemoved: boolean) {
   };
 }
 
-/** Commits and proposals carry nothing, or the same envelope as messages. */
-export function checkPublicData(data: Uint8Array, conversation: ConversationId): Result<void> {
-  if (data.length === 0) return { ok: true, value: undefined };
-  const parsed = parseAuthenticatedData(data);
+/** Commits and proposals carry nothing, or the same envelope as messages; the hub's proposals always say why. */
+export function checkPublicData(message: PeekedPublic, conversation: ConversationId): Result<void> {
+  const { authenticatedData: data, contentType, senderLeaf } = message;
+  const fromHub = contentType === 'proposal' && senderLeaf === undefined;
+  if (data.length === 0 && !fromHub) return { ok: true, value: undefined };
+  const parsed = fromHub ? parseProposalData(data) : parseAuthenticatedData(data);
   if (!parsed.ok) return parsed;
   return parsed.value.conversation === conversation
     ? { ok: true, value: undefined }

@@ -1,4 +1,11 @@
-export { type AuthenticatedData, encodeAuthenticatedData, parseAuthenticatedData } from './authenticated-data.ts';
+export {
+  type AuthenticatedData,
+  encodeAuthenticatedData,
+  type ProposalData,
+  parseAuthenticatedData,
+  parseProposalData,
+  type RemovalCause,
+} from './authenticated-data.ts';
 export type * from './engine.ts';
 export { createGroupViews } from './group-view.ts';
 export { createMlsEngine } from './mls-engine.ts';

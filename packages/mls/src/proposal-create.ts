@@ -1,3 +1,5 @@
+import { encodeProposalData, type ProposalData } from './authenticated-data.ts';
+import type { HubSigner } from './engine.ts';
 import { type PublicMessage, protectExternalProposalPublic, protectProposalPublic } from './library.ts';
 import type { MemberState } from './member-state.ts';
 import type { PublicGroup } from './public-group.ts';
@@ -30,15 +32,17 @@ export async function createHubProposal(
   group: PublicGroup,
   removed: number,
   senderIndex: number,
-  signPrivateKey: Uint8Array,
+  { signer, data }: { readonly signer: HubSigner; readonly data: ProposalData },
 ): Promise<PublicMessage> {
+  // The server's key may live where this process cannot read it: the library is given its signatures, not the key.
+  const signature = { ...suite.impl.signature, sign: (_key: Uint8Array, bytes: Uint8Array) => signer.sign(bytes) };
   const { publicMessage } = await protectExternalProposalPublic(
-    signPrivateKey,
-    group.context,
     NOTHING,
+    group.context,
+    encodeProposalData(data),
     { proposalType: 'remove', remove: { removed } },
     { senderType: 'external', senderIndex },
-    suite.impl,
+    { ...suite.impl, signature },
   );
   return publicMessage;
 }

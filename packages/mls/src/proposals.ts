@@ -1,4 +1,5 @@
 import { type Result, reject, sameBytes } from '@norc/protocol/base';
+import type { RemovalCause } from './authenticated-data.ts';
 import type { MemberIdentity } from './engine.ts';
 import {
   addLeafNode,
@@ -22,6 +23,8 @@ export interface WaitingProposal {
   readonly sender: ProposalSender;
   /** Whom an Add is about; verified when the proposal came. */
   readonly identity?: MemberIdentity;
+  /** Why the hub wants the removal. */
+  readonly cause?: RemovalCause;
 }
 
 export function isGroupProposal(proposal: Proposal): proposal is GroupProposal {

@@ -1,5 +1,6 @@
 import { InvariantError, type Result, reject } from '@norc/protocol/base';
-import type { Member, Received } from './engine.ts';
+import { parseProposalData } from './authenticated-data.ts';
+import type { Member, ProposedRemoval, Received } from './engine.ts';
 import { createInterimHash, makeProposalRef, type PublicMessage, verifyFramedContentSignature } from './library.ts';
 import { PROPOSALS_MAX } from './profile.ts';
 import { isGroupProposal, type ProposalSender, type WaitingProposal } from './proposals.ts';
@@ -58,7 +59,12 @@ export async function stageProposal(
   if (proposal.proposalType === 'remove') {
     const target = memberAt(group, proposal.remove.removed);
     if (target === undefined) return reject('commit_invalid', 'remove: no such member');
-    return { ok: true, value: { sender: author.member ?? 'hub', waiting: { ref, proposal, sender } } };
+    if (author.member !== undefined)
+      return { ok: true, value: { sender: author.member, waiting: { ref, proposal, sender } } };
+    const data = parseProposalData(content.authenticatedData);
+    if (!data.ok) return data;
+    const { cause } = data.value;
+    return { ok: true, value: { sender: 'hub', waiting: { ref, proposal, sender, cause } } };
   }
   if (author.member === undefined) return reject('commit_invalid', 'the hub may only propose removals');
   const identity = await verifyAdd(rules, proposal.add.keyPackage);
@@ -81,6 +87,20 @@ function authorOf(
 
 export function withProposal(group: PublicGroup, waiting: WaitingProposal): PublicGroup {
   return { ...group, waiting: [...group.waiting, waiting] };
+}
+
+/** Each leaf once; where member and hub want the same, the hub's word counts. */
+export function proposedRemovals(group: PublicGroup): readonly ProposedRemoval[] {
+  const byLeaf = new Map<number, ProposedRemoval>();
+  for (const { proposal, sender, cause } of group.waiting) {
+    if (proposal.proposalType !== 'remove') continue;
+    const member = memberAt(group, proposal.remove.removed);
+    const by = sender === 'hub' ? sender : memberAt(group, sender.leafIndex);
+    if (member === undefined || by === undefined) throw new InvariantError('a waiting Remove names members');
+    if (byLeaf.get(member.leafIndex)?.by === 'hub') continue;
+    byLeaf.set(member.leafIndex, cause === undefined ? { member, by } : { member, by, cause });
+  }
+  return [...byLeaf.values()];
 }
 
 export type DescribedProposal = Extract<Received, { kind: 'proposal' }>['proposal'];

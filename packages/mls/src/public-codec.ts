@@ -7,6 +7,7 @@ import {
   parseUserAddress,
   utf8,
 } from '@norc/protocol/base';
+import { REMOVAL_CAUSES } from './authenticated-data.ts';
 import { decodeGroupExtensions } from './conversation-extension.ts';
 import type { MemberIdentity } from './engine.ts';
 import {
@@ -80,12 +81,13 @@ export function readIdentity(reader: TlsReader): MemberIdentity {
   return { deviceId, user: user.value, org: org.value };
 }
 
-function writeWaiting(writer: TlsWriter, { ref, proposal, sender, identity }: WaitingProposal): void {
+function writeWaiting(writer: TlsWriter, { ref, proposal, sender, identity, cause }: WaitingProposal): void {
   writer.vector(ref).vector(encodeProposal(proposal));
   writer.optional(sender !== 'hub');
   if (sender !== 'hub') writer.uint32(sender.leafIndex);
   writer.optional(identity !== undefined);
   if (identity !== undefined) writeIdentity(writer, identity);
+  writer.vector(utf8(cause ?? ''));
 }
 
 function readWaiting(reader: TlsReader): WaitingProposal {
@@ -93,6 +95,8 @@ function readWaiting(reader: TlsReader): WaitingProposal {
   const proposal = decodeProposal(reader.vector(), 0)?.[0];
   if (proposal === undefined || !isGroupProposal(proposal)) throw new RangeError('stored group: proposal');
   const sender: ProposalSender = reader.optional() ? { leafIndex: reader.uint32() } : 'hub';
-  const waiting = { ref, proposal, sender };
-  return reader.optional() ? { ...waiting, identity: readIdentity(reader) } : waiting;
+  const identity = reader.optional() ? { identity: readIdentity(reader) } : {};
+  const text = decodeUtf8(reader.vector());
+  const cause = REMOVAL_CAUSES.find((one) => one === text);
+  return { ref, proposal, sender, ...identity, ...(cause === undefined ? {} : { cause }) };
 }

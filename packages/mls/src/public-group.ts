@@ -114,6 +114,8 @@ export async function stageCommit(
   if (!signed) return reject('signature_invalid', 'commit');
   const proposals = await resolveProposals(rules, group, content.commit);
   if (!proposals.ok) return proposals;
+  const complete = checkComplete(group, proposals.value.removals);
+  if (!complete.ok) return complete;
   const outcome = applyProposals(
     { tree: group.hashed.tree, roster: group.roster },
     proposals.value.removals,
@@ -130,6 +132,16 @@ export async function stageCommit(
   const context = await nextContext(rules.suite, group, hashed, content, auth.signature);
   const { added, removed } = outcome.value;
   return { ok: true, value: { sender, added, removed, content, path: staged, hashed, roster, context } };
+}
+
+/** [MLS-18] Whom the hub wants out goes with this commit: one that leaves them in would let them read on. */
+function checkComplete(group: PublicGroup, removals: readonly number[]): Result<void> {
+  const removed = new Set(removals);
+  for (const { proposal, sender } of group.waiting) {
+    if (sender === 'hub' && proposal.proposalType === 'remove' && !removed.has(proposal.remove.removed))
+      return reject('commit_invalid', 'a removal that the hub proposed is left out');
+  }
+  return { ok: true, value: undefined };
 }
 
 /** RFC 9420 section 12.4: a removal without new keys would leave the removed member able to read on. */

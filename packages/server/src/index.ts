@@ -1,5 +1,9 @@
 export * from './config/index.ts';
 export * from './identity/organisation.ts';
+export * from './identity/root-rotation.ts';
+export { bindX509 } from './norc-t/evidence/x509-binding.ts';
+export { type Ordered, orderAction } from './norc-t/revocation/revocation-service.ts';
+export { decodeOrder, encodeOrder, type TrustOrder } from './norc-t/revocation/trust-order.ts';
 export type { NodeLog, OrgNode } from './org-node.ts';
 export { type RunningServer, SERVER_VERSION, type ServerOptions, startServer } from './server.ts';
 export { StorageError } from './storage/port.ts';

@@ -4,9 +4,10 @@ import type { Clock, Domain, RatePolicy } from '@norc/protocol/base';
 import { defaultPolicy } from '@norc/protocol/norc-t';
 import { adminRoutes } from './admin/admin-routes.ts';
 import { listenAdmin } from './admin/router.ts';
-import { readDeviceTls, type ServerConfig } from './config/index.ts';
+import { type DeviceTls, loadTrustPolicy, readDeviceTls, type ServerConfig } from './config/index.ts';
 import { openOrganisation, organisationPaths } from './identity/organisation.ts';
-import { type NodeLog, OrgNode } from './org-node.ts';
+import { type CertificateFetch, createCertificateFetch } from './norc-t/evidence/web-fetch.ts';
+import { type NodeLog, OrgNode, type OrgNodeOptions } from './org-node.ts';
 import { openSqliteStore } from './storage/sqlite/store.ts';
 import {
   combineResolvers,
@@ -17,7 +18,6 @@ import {
   LINK_ALPN,
   type LinkListener,
   listenDevices,
-  type Resolver,
   StaticResolver,
   systemTimers,
 } from './transport/index.ts';
@@ -120,10 +120,12 @@ async function startOrganisation(options: ServerOptions, domain: Domain): Promis
     onFault: (fault) => log.fault('storage', fault),
   });
   const versions = config.protocol.versions;
+  const dns = dnsResolver(config);
   try {
     return await OrgNode.start({
       ...{ identity, store, log, versions, clock, random: nodeRandom, timers: systemTimers },
-      resolver: resolverOf(config),
+      resolver: combineResolvers(new StaticResolver(config.federation.peers), dns),
+      evidence: { folder: organisationPaths(folder).evidence, fetch: certificateFetch(config, dns) },
       isStatic: (peer) => config.federation.peers.some((one) => one.domain === peer && one.trustTxt.length > 0),
       transport: createH2LinkTransport({
         identity: identity.tls,
@@ -131,6 +133,7 @@ async function startOrganisation(options: ServerOptions, domain: Domain): Promis
         onFault: (fault) => log.fault('link', fault),
       }),
       policy: defaultPolicy(),
+      ...policyReader(config, domain),
       messageRate: perMinute(config.limits.messagesPerMinute, config.limits.messagesBurst),
       peerRate: perMinute(config.limits.peerMessagesPerMinute, config.limits.peerMessagesPerMinute),
     });
@@ -140,11 +143,15 @@ async function startOrganisation(options: ServerOptions, domain: Domain): Promis
   }
 }
 
-function deviceListenerOptions(
-  config: ServerConfig,
-  tls: { readonly key: string; readonly cert: string } | undefined,
-  log: NodeLog,
-) {
+/** Each organisation may have its own: `{domain}` in the path stands for it. */
+function policyReader({ trust }: ServerConfig, domain: Domain): Pick<OrgNodeOptions, 'readPolicy'> {
+  const { policyFile } = trust;
+  return policyFile === undefined
+    ? {}
+    : { readPolicy: () => loadTrustPolicy(policyFile.replaceAll('{domain}', domain)) };
+}
+
+function deviceListenerOptions(config: ServerConfig, tls: DeviceTls | undefined, log: NodeLog) {
   const { host, port, allowPlainNonLoopback, allowedOrigins } = config.listen;
   const { deviceConnectionsMax, deviceConnectionsPerSourceMax, deviceBufferedBytesMax } = config.limits;
   return {
@@ -192,13 +199,21 @@ async function listenLinks(
   );
 }
 
-function resolverOf(config: ServerConfig): Resolver {
-  const known = new StaticResolver(config.federation.peers);
-  const dns = new DnsResolver({
+function dnsResolver({ federation }: ServerConfig): DnsResolver {
+  return new DnsResolver({
     random: nodeRandom,
-    ...(config.federation.dnsServers.length === 0 ? {} : { servers: config.federation.dnsServers }),
+    ...(federation.privateAddresses ? { allowed: () => true } : {}),
+    ...(federation.dnsServers.length === 0 ? {} : { servers: federation.dnsServers }),
   });
-  return combineResolvers(known, dns);
+}
+
+/** Of revocation lists and OCSP answers: from the public internet, unless the operator has authorities inside. */
+function certificateFetch({ trust }: ServerConfig, dns: DnsResolver): CertificateFetch {
+  return createCertificateFetch({
+    addresses: (host) => dns.addresses(host),
+    timers: systemTimers,
+    ...(trust.revocationFromPrivate ? { allowed: () => true } : {}),
+  });
 }
 
 /** Link protocols of the versions that this server speaks. */

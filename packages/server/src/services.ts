@@ -11,18 +11,25 @@ import type {
   TrustLevel,
   UserAddress,
 } from '@norc/protocol/base';
+import type { NorcCBody } from '@norc/protocol/norc-c';
 import type { MlsHeader, NorcFBody, NorcFMessage, NorcFType } from '@norc/protocol/norc-f';
 import type {
   ApprovalAction,
+  ApprovalQuestion,
+  ConditionRule,
   ExpectedApproval,
+  Finding,
+  GrantedLevel,
   OfficerId,
   OfficerRole,
   SignedApproval,
+  TrustCertificate,
   TrustDecision,
   TrustQuestion,
+  TrustScore,
   VerifiedApproval,
 } from '@norc/protocol/norc-t';
-import type { ReceivedMessage, WireLogEntry } from '@norc/protocol/wire';
+import type { EntryKind, ReceivedMessage, WireLogEntry } from '@norc/protocol/wire';
 import type { DeviceRow, OutboxRow, StoreWrite } from './storage/port.ts';
 import type { PriorityClass } from './transport/port.ts';
 
@@ -108,8 +115,8 @@ export interface Delivery {
   relayRefused(peer: Domain, relay: OutgoingRelay): void;
   /** The follower took our announcement; it holds the log up to `seq`. */
   announced(peer: Domain, conversation: ConversationId, seq: number): Promise<void>;
-  /** Whether trust lets this many bytes of the conversation go to `peer` now. */
-  mayCarry(peer: Domain, conversation: ConversationId, bytes: number): Promise<boolean>;
+  /** Whether trust lets this many bytes of the conversation go to `peer` now; of a frozen one no message goes. */
+  mayCarry(peer: Domain, conversation: ConversationId, bytes: number, kind?: EntryKind): Promise<boolean>;
   /** The hub's answer to what the outbox sent. */
   submissionResolved(peer: Domain, results: NorcFBody<'submit_result'>['items']): Promise<void>;
   cursors(
@@ -139,10 +146,78 @@ export interface Delivery {
   ): Promise<readonly { readonly conversation: ConversationId; readonly user: UserAddress; readonly seq: number }[]>;
   /** A session's ear. Calls come after the fact is durable, in order per conversation. */
   attach(device: AuthenticatedDevice, ear: DeliveryEar): () => void;
-  /** Freezes shared conversations after trust to `domain` ended; thaws nothing. */
+  /** Freezes shared conversations while trust in `domain` is suspended: nobody goes. Returns how many. */
   freezeWith(domain: Domain): Promise<number>;
+  /** Trust in `domain` is back: thaws what only waited for that. Who was put out stays out. */
+  readmit(domain: Domain): Promise<number>;
+  /**
+   * Trust between two organisations ended: what they share is frozen, and whoever is hub here
+   * proposes the removal of those who have to go. Resolves when all is frozen or closed; proposals and
+   * commits come later (`expulsions`, `onExpelled`). Again with the same end, it goes on where it was.
+   */
+  expel(end: TrustEnd): Promise<ExpulsionProgress>;
+  /** What became of ended trust, from memory; of these parties where they are named. */
+  expulsions(about?: Partial<Pick<TrustEnd, 'issuer' | 'subject' | 'sequence'>>): readonly ExpulsionProgress[];
+  /** Every conversation that an end of trust concerned. */
+  expelledFrom(end: Omit<TrustEnd, 'cause'>): readonly ConversationExpulsion[];
+  /** Called when a conversation is done with, after its receipt is durable. */
+  onExpelled(listener: (done: ExpelledConversation) => void): void;
+  /** An organisation revoked one of its devices: as its hub we propose its removal. Returns in how many conversations. */
+  expelDevice(deviceId: DeviceId): Promise<number>;
+  /** Why nothing goes on in a conversation for good, if so. */
+  closure(conversation: ConversationId): Closure | undefined;
   /** Writes what waits to be written a little later, for a clean stop. */
   flush(): void;
+}
+
+/** Trust in `subject` that `issuer` ended, or that ended by itself. One of the two may be this organisation. */
+export interface TrustEnd {
+  readonly issuer: Domain;
+  readonly subject: Domain;
+  /** Of the issuer's statement; 0 without one. */
+  readonly sequence: number;
+  readonly cause: 'trust_revoked' | 'trust_expired' | 'trust_ended';
+}
+
+export interface ExpulsionProgress extends TrustEnd {
+  readonly startedAt: Instant;
+  /** Conversations concerned: all of them are frozen, or were until they were done with. */
+  readonly conversations: number;
+  readonly removed: number;
+  readonly closed: number;
+  /** Frozen, and waiting for a commit. */
+  readonly pending: readonly ConversationId[];
+  /** When the last one was done with; absent while one is pending. */
+  readonly completedAt?: Instant;
+}
+
+export interface ExpelledConversation {
+  readonly conversation: ConversationId;
+  readonly outcome: 'removed' | 'closed';
+  /** `revocation_receipt` in canonical JSON (protocol/norc-f/receipt), as kept under trust record kind `receipt`. */
+  readonly receipt: Uint8Array;
+  readonly end: TrustEnd;
+  /** Conversations of this end that still wait. */
+  readonly pending: number;
+}
+
+export interface ConversationExpulsion {
+  /** Its pseudonym in hexadecimal (protocol/norc-f/receipt). */
+  readonly conversation: string;
+  readonly state: 'frozen' | 'removed' | 'closed';
+  readonly frozenAt: Instant;
+  readonly removedAt?: Instant;
+  readonly epochBefore: number;
+  readonly epochAfter: number;
+  /** Signed, as it is now. */
+  readonly receipt: Uint8Array;
+}
+
+/** A conversation that its hub's organisation, or the end of everybody's trust, took away. */
+export interface Closure {
+  /** The organisation with which trust ended. */
+  readonly org: Domain;
+  readonly cause: TrustEnd['cause'];
 }
 
 /** A relay to send. `run`: which run of sending it belongs to; an answer counts only while that one goes on. */
@@ -216,6 +291,8 @@ export interface DeliveryEar {
     outcome: OrderedPlace | { readonly refused: Reject },
   ): void;
   delivered(conversation: ConversationId, user: UserAddress, seq: number): void;
+  /** Nothing goes on in this conversation any more. */
+  closed(conversation: ConversationId, closure: Closure): void;
 }
 
 // ---- trust ---------------------------------------------------------------------------------
@@ -229,13 +306,11 @@ export interface Trust {
   pins(peer: Domain): { readonly spkiHashes: readonly Uint8Array[]; readonly rootKey: Uint8Array } | undefined;
   /** The root key to check credentials of `domain` against: our own, or the one that trust pinned. */
   rootKey(domain: Domain): Uint8Array | undefined;
-  /** The certificate that we issued about `domain`, for devices to verify themselves. */
-  certificateAbout(
-    domain: Domain,
-  ): { readonly document: Uint8Array; readonly issuerCertificate: Uint8Array } | undefined;
+  /** What a device of ours is told of an organisation, our own too, with the documents that prove it. */
+  describeToDevice(domain: Domain): Promise<NorcCBody<'org_response'>>;
   peers(): readonly Domain[];
-  /** After a certificate came into force, or ended. */
-  onChange(listener: (peer: Domain, change: 'granted' | 'ended') => void): void;
+  /** After a certificate came into force, or ended, or its level changed. What a listener does is waited for before it is acknowledged. */
+  onChange(listener: (peer: Domain, change: 'granted' | 'ended' | 'changed') => unknown): void;
   /** A trust document from the link's control stream; the reply document, if any. */
   receive(
     peer: Domain,
@@ -257,14 +332,82 @@ export interface TrustSummary {
   readonly exchangeId?: string;
   /** Why it is as it is, for people. */
   readonly explanation: string;
+  /** Everything that was found about the partner in the last exchange, with its age now. */
+  readonly evidence?: readonly (Finding & { readonly ageMilliseconds: number })[];
+  /** As it came out then, and what the policy asks for at that level now. */
+  readonly score?: TrustScore;
+  readonly scoreMin?: number;
+  readonly approvals?: ExchangeApprovals;
+  /** The officer of the initiator who signed the request. */
+  readonly requestedBy?: OfficerId;
+  /** Whose officers an open exchange waits for. */
+  readonly waitsFor?: 'ours' | 'theirs';
+  /** The pair in force: dates, conditions with their deadlines, limits. `given`: by us. */
+  readonly certificates?: { readonly given: TrustCertificate; readonly received: TrustCertificate };
+}
+
+/** Officers in the last exchange with a partner. */
+export interface ExchangeApprovals {
+  /** Whether ours sign with their own keys. */
+  readonly signed: boolean;
+  /** Of ours, in all. */
+  readonly needed: number;
+  readonly given: readonly { readonly by: string; readonly at: Instant }[];
+  /** Those of the other side whose signatures we hold. */
+  readonly theirs: readonly { readonly by: OfficerId; readonly at: Instant }[];
+  /** What ours sign now, while it waits for them. */
+  readonly subject?: Uint8Array;
+  /** When what approvals rest on gets too old: then they are void. */
+  readonly goodUntil?: Instant;
+}
+
+/** What may be said of a request besides the level. */
+export interface TrustRequestOptions {
+  /** At most what the policy allows at the level, which is the default. */
+  readonly days?: number;
+  /** Of the certificate that this side will give, besides those of the policy. */
+  readonly conditions?: readonly ConditionRule[];
+  readonly natoCapable?: boolean;
+  /** For the other side's officers. */
+  readonly note?: string;
+}
+
+export interface TrustRequestDraft {
+  /** Canonical JSON (`encodeRequestDescription`), to be shown. */
+  readonly description: Uint8Array;
+  /** `requestSubject` of it. */
+  readonly subject: Uint8Array;
+  /** Whether an officer has to sign it at this level. */
+  readonly signed: boolean;
+}
+
+export interface SignedRequest {
+  /** Which draft. */
+  readonly subject: Uint8Array;
+  readonly approval: SignedApproval;
 }
 
 /** What officers do. Each call is an audit entry in the transaction that it causes. */
 export interface TrustOfficer {
-  request(peer: Domain, level: TrustLevel, actor: string): Promise<Result<{ readonly exchangeId: string }>>;
+  /** `requested`: an officer's signature over a draft that `draftRequest` gave; its terms are then those of the draft. */
+  request(
+    peer: Domain,
+    level: TrustLevel,
+    actor: string,
+    options?: TrustRequestOptions & { readonly requested?: SignedRequest },
+  ): Promise<Result<{ readonly exchangeId: string }>>;
+  /** What an officer who asks for trust signs. Kept for a while, so that the request is exactly what was signed. */
+  draftRequest(peer: Domain, level: TrustLevel, options?: TrustRequestOptions): Result<TrustRequestDraft>;
   summaries(): readonly TrustSummary[];
-  approve(peer: Domain, actor: string): Promise<Result<TrustSummary>>;
-  decline(peer: Domain, actor: string, reason: string): Promise<Result<TrustSummary>>;
+  /** What waits for this side's officers about `peer`, with all that was found. */
+  question(peer: Domain): Result<ApprovalQuestion>;
+  /** `signed`: an officer's own approval of the question's subject, needed where the level asks for officers. */
+  approve(
+    peer: Domain,
+    actor: string,
+    options?: { readonly signed?: SignedApproval; readonly level?: GrantedLevel },
+  ): Promise<Result<TrustSummary>>;
+  decline(peer: Domain, actor: string, reason: string, signed?: SignedApproval): Promise<Result<TrustSummary>>;
   revoke(peer: Domain, actor: string, reason: string): Promise<Result<{ readonly sequence: number }>>;
 }
 
@@ -277,16 +420,23 @@ export interface Officers {
   /** Takes a certificate, or a revocation, that the organisation root key signed. */
   add(certificate: Uint8Array, actor: string): Promise<Result<OfficerView>>;
   revoke(revocation: Uint8Array, actor: string): Promise<Result<OfficerView>>;
-  /** Of exactly this, by an officer who is in office now and whom the policy lets approve. */
+  /** Of exactly this, by an officer who was in office when it was signed and is now, and whom the policy lets approve. */
   check(approval: SignedApproval, expected: Omit<ExpectedApproval, 'pinned' | 'now'>): Result<VerifiedApproval>;
+  /** After an officer came or left: approvals that wait are to be counted anew. */
+  onChange(listener: (officerId: OfficerId) => void): void;
 }
 
 export interface OfficerView {
   readonly officerId: OfficerId;
+  readonly publicKey: Uint8Array;
   readonly roles: readonly OfficerRole[];
   readonly state: 'in_office' | 'not_yet' | 'expired' | 'revoked';
+  readonly notBefore: Instant;
   readonly notAfter: Instant;
   readonly revokedAt?: Instant;
+  readonly reason?: string;
+  /** Signed by the organisation root key: what an officer's approvals travel with. */
+  readonly certificate: Uint8Array;
 }
 
 /** What waits until enough officers signed it; used for everything but the exchange, which counts its own. */
@@ -308,7 +458,11 @@ export interface Proposals {
   /** The one that completes the number makes it take effect, and gives what came of it. */
   approve(proposalId: string, approval: SignedApproval): Promise<Result<ProposalView>>;
   withdraw(proposalId: string, actor: string): Promise<Result<ProposalView>>;
-  /** Who carries out an action. Called once per proposal; when it fails, the proposal stays open. */
+  /**
+   * Who carries out an action; named before the first `tick`. It must not call `Proposals` itself. It commits through `proposal.commit`, so that the effect and the
+   * proposal's end are one transaction: then it happens exactly once, also when the server is killed in between. When
+   * it refuses, the proposal stays open.
+   */
   onApproved(action: ApprovalAction, run: (proposal: ApprovedProposal) => Promise<Result<unknown>>): void;
 }
 
@@ -324,14 +478,25 @@ export interface ProposalView {
   readonly requestedBy?: OfficerId;
   readonly openedAt: Instant;
   readonly expiresAt: Instant;
-  readonly state: 'open' | 'done' | 'withdrawn' | 'expired';
+  /** `approved`: enough have signed, and the effect is under way; it is taken up again after a crash. */
+  readonly state: 'open' | 'approved' | 'done' | 'withdrawn' | 'expired';
+  /** Why the effect was refused when enough had signed. */
+  readonly refused?: string;
 }
 
 export interface ApprovedProposal {
+  readonly proposalId: string;
   readonly action: ApprovalAction;
+  /** BLAKE3 of the document. */
+  readonly subject: Uint8Array;
   readonly peer?: Domain;
   readonly document: Uint8Array;
+  /** Those that counted; `requested` is not among them. */
   readonly approvals: readonly SignedApproval[];
+  readonly requested?: SignedApproval;
+  readonly actor: string;
+  /** As `Audit.commit`, with the proposal's end in the same transaction. At most one call may succeed. */
+  readonly commit: Audit['commit'];
 }
 
 // ---- links -----------------------------------------------------------------------------------

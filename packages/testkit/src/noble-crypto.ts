@@ -4,9 +4,17 @@ import { ed25519, x25519 } from '@noble/curves/ed25519.js';
 import { blake3 } from '@noble/hashes/blake3.js';
 import { hmac } from '@noble/hashes/hmac.js';
 import { sha256 } from '@noble/hashes/sha2.js';
+import { ml_dsa65 } from '@noble/post-quantum/ml-dsa.js';
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js';
 import type { Random } from '@norc/protocol/base';
-import type { Aead, Crypto } from '@norc/protocol/crypto';
+import {
+  type Aead,
+  type Crypto,
+  ML_DSA_65_PUBLIC_KEY_BYTES,
+  ML_DSA_65_SEED_BYTES,
+  ML_DSA_65_SIGNATURE_BYTES,
+  type MlDsa65,
+} from '@norc/protocol/crypto';
 
 const TAG_BYTES = 16;
 const KEM_CIPHERTEXT_BYTES = 1088;
@@ -61,8 +69,23 @@ export function nobleCrypto(random: Random): Crypto {
         (attempt(() => ed25519.verify(signature, message, publicKey, { zip215: false })) ?? false),
       isPublicKey,
     },
+    mlDsa65: nobleMlDsa65,
   };
 }
+
+/** Deterministic signing (FIPS 204 section 3.4): the same message and key give the same bytes, for test vectors. */
+export const nobleMlDsa65: MlDsa65 = {
+  keyPair(bytes) {
+    const privateKey = bytes(ML_DSA_65_SEED_BYTES);
+    return { publicKey: ml_dsa65.keygen(privateKey).publicKey, privateKey };
+  },
+  sign: (privateKey, message) => ml_dsa65.sign(message, ml_dsa65.keygen(privateKey).secretKey, { extraEntropy: false }),
+  verify: (publicKey, message, signature) =>
+    publicKey.length === ML_DSA_65_PUBLIC_KEY_BYTES &&
+    signature.length === ML_DSA_65_SIGNATURE_BYTES &&
+    (attempt(() => ml_dsa65.verify(signature, message, publicKey)) ?? false),
+  isPublicKey: (publicKey) => publicKey.length === ML_DSA_65_PUBLIC_KEY_BYTES,
+};
 
 /** Bytes that look random and come again with the same seed: BLAKE3 in its extendable form. Not a secret source. */
 export function seededRandom(seed: string): Random {

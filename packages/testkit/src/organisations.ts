@@ -68,7 +68,7 @@ export function testOrganisation(
     usages: ['server', 'devices', 'trust', 'audit'],
     tls_spki_sha256: [tlsSpkiSha256],
     not_before: TEST_EPOCH - DAY_MS,
-    not_after: TEST_EPOCH + 730 * DAY_MS,
+    not_after: TEST_EPOCH + 397 * DAY_MS,
     ...changes,
   });
   const certificate = signDocumentWith(crypto, draft, root);

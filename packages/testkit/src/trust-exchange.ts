@@ -1,16 +1,18 @@
 import { nodeCrypto } from '@norc/crypto/node';
-import { type Instant, LIMITS, type Result, utf8 } from '@norc/protocol/base';
+import { EVIDENCE, type EvidenceKind, type Instant, LIMITS, type Result, utf8 } from '@norc/protocol/base';
 import { documentKind, parseDocument, type SignedDocument, signDocumentWith } from '@norc/protocol/crypto';
 import {
+  type ApprovalQuestion,
   type CertificateId,
   certificateIdFromBytes,
   DEFAULT_LIMITS,
-  type DomainProof,
   decodeInitiatorState,
   decodeResponderState,
   defaultPolicy,
   domainProofText,
   draftTrustCertificate,
+  type EvidenceChecked,
+  type EvidenceQuestion,
   type ExchangeContext,
   type ExchangeEffect,
   type ExchangeEvent,
@@ -18,8 +20,10 @@ import {
   encodeInitiatorState,
   encodeResponderState,
   exchangeIdFromBytes,
+  type Finding,
   type InitiatorState,
   type OfficerDecision,
+  type PartnerRecord,
   type Party,
   type ResponderState,
   startInitiator,
@@ -35,6 +39,7 @@ import {
 } from '@norc/protocol/norc-t';
 import { canonicalJson, type JsonObject, type JsonValue, parseJson, struct } from '@norc/protocol/wire';
 import { mustBe, TEST_EPOCH, type TestOrganisation } from './organisations.ts';
+import { signTestPq, type TestPostQuantum } from './post-quantum.ts';
 
 const DAY_MS = 86_400_000;
 /** Six messages take four rounds; repeated ones a few more. */
@@ -44,6 +49,11 @@ const crypto = nodeCrypto;
 export function testParty(organisation: TestOrganisation): Party {
   const { domain, root, certificate } = organisation;
   return { domain, root_key: root.publicKey, server_certificates: [certificate.bytes] };
+}
+
+/** The party of a side, with its post-quantum keys where it has them. */
+export function partyOfSide({ organisation, pq }: Pick<TrustSide, 'organisation' | 'pq'>): Party {
+  return pq?.party ?? testParty(organisation);
 }
 
 export const TEST_TERMS: TrustTerms = {
@@ -65,10 +75,14 @@ export function testCertificateId(name: string): CertificateId {
 export interface TrustSide {
   readonly organisation: TestOrganisation;
   readonly context: ExchangeContext;
-  /** What a look-up of the peer's domain gives; the true answer when absent. */
-  readonly domainProof?: (effect: Extract<ExchangeEffect, { kind: 'prove_domain' }>) => DomainProof;
+  /** Signs everything twice. */
+  readonly pq?: TestPostQuantum;
+  /** What a check of the peer gives; everything that the world can show holds when absent. `undefined`: no answer. */
+  readonly evidence?: (question: EvidenceQuestion, now: Instant) => Omit<EvidenceChecked, 'kind'> | undefined;
   /** What the officers say, one after the other; one approves when absent. */
   readonly officers?: readonly Omit<OfficerDecision, 'kind'>[];
+  /** What they say about a question, where it depends on it: they sign its subject. */
+  readonly decide?: (question: ApprovalQuestion, asked: number) => Omit<OfficerDecision, 'kind'> | undefined;
 }
 
 export function testSide(
@@ -76,42 +90,80 @@ export function testSide(
   changes: { readonly now?: Instant; readonly policy?: Partial<TrustPolicy> } & Partial<TrustSide> = {},
 ): TrustSide {
   const { now = TEST_EPOCH, policy, ...rest } = changes;
-  return { organisation, context: { crypto, now, policy: defaultPolicy(policy) }, ...rest };
+  const context = { crypto, now, policy: defaultPolicy(policy), checkable: CHECKABLE, material: [] };
+  return { organisation, context, ...rest };
 }
+
+/** Every kind that there is. */
+const CHECKABLE = Object.keys(EVIDENCE) as EvidenceKind[]; // the keys of EVIDENCE are the kinds
 
 /** The machine's answerable effects, answered. `sent`: what went to the peer, signed. */
 export function answer(side: TrustSide, effect: ExchangeEffect, asked: number): ExchangeEvent | undefined {
-  const { organisation, context } = side;
   switch (effect.kind) {
-    case 'prove_domain':
-      return side.domainProof?.(effect) ?? trueProof(effect.rootKey, context.now);
+    case 'check_evidence':
+      return evidenceEvent(side, effect.question);
     case 'ask_approval':
-      return officerEvent(side, asked);
+      return officerEvent(side, effect.question, asked);
     case 'sign_certificates':
       return {
         kind: 'signed',
-        issued: signDocumentWith(crypto, effect.issued, organisation.server).bytes,
-        counterpart: signDocumentWith(crypto, effect.counterpart, organisation.server).bytes,
+        issued: signedByAll(effect.issued, side).bytes,
+        counterpart: signedByAll(effect.counterpart, side).bytes,
       };
     default:
       return undefined;
   }
 }
 
-function officerEvent(side: TrustSide, asked: number): OfficerDecision | undefined {
+function evidenceEvent({ evidence, context }: TrustSide, question: EvidenceQuestion): EvidenceChecked | undefined {
+  const found = evidence === undefined ? trueEvidence(question, context.now) : evidence(question, context.now);
+  return found === undefined ? undefined : { kind: 'evidence_checked', ...found };
+}
+
+function officerEvent(side: TrustSide, question: ApprovalQuestion, asked: number): OfficerDecision | undefined {
   const { officers = [{ decision: 'approve', by: 'officer-1', at: side.context.now }] } = side;
-  const next = officers[asked];
+  const next = side.decide === undefined ? officers[asked] : side.decide(question, asked);
   return next === undefined ? undefined : { kind: 'officer', ...next };
 }
 
-export function trueProof(rootKey: Uint8Array, at: Instant): DomainProof {
-  const hash = crypto.blake3(utf8(domainProofText(rootKey)));
-  return { kind: 'domain_proof', method: 'static', found: { rootKey, hash }, at };
+/** By the Ed25519 key, and by the ML-DSA-65 key where the side has one. */
+function signedByAll<T>(draft: SignedDocument<T>, { organisation, pq }: TrustSide): SignedDocument<T> {
+  const signed = signDocumentWith(crypto, draft, organisation.server);
+  return pq === undefined ? signed : signTestPq(signed, pq.server);
 }
+
+/** The domain names the root keys of the party. */
+export function domainFinding({ root_key, root_pq_key }: Party, at: Instant): Finding {
+  const line = domainProofText(root_key, root_pq_key === undefined ? undefined : crypto.blake3(root_pq_key));
+  return testFinding('domain_proof', at, { hash: crypto.blake3(utf8(line)), method: 'static' });
+}
+
+/** A finding that holds, unless told otherwise. */
+export function testFinding(kind: EvidenceKind, at: Instant, changes: Partial<Finding> = {}): Finding {
+  const hash = testBytes(`finding ${kind}`, 32);
+  return { kind, result: 'held', weight: 1, checkedAt: at, detail: `${kind} holds`, hash, ...changes };
+}
+
+/** What a check of an organisation that has everything gives. */
+export function trueEvidence({ peer, level }: EvidenceQuestion, at: Instant): Omit<EvidenceChecked, 'kind'> {
+  if (level === 'basic') return { findings: [domainFinding(peer, at)], record: NO_RECORD };
+  const findings = [
+    domainFinding(peer, at),
+    testFinding('organisation_identity', at, { method: 'x509' }),
+    testFinding('pki_chain', at, { method: level === 'nato' ? 'nato' : 'pki' }),
+    testFinding('device_attestation', at),
+    testFinding('compliance', at, { method: 'iso27001' }),
+  ];
+  return { findings, record: NO_RECORD };
+}
+
+/** A partner that was not one before. */
+export const NO_RECORD: PartnerRecord = { incidents: 0, daysInForce: 0 };
 
 /** One side of an exchange: a machine, its state, and what it gave so far. */
 export class TrustMachine<S> {
-  readonly side: TrustSide;
+  /** Time goes by when a test puts another side here. */
+  side: TrustSide;
   state: S | undefined;
   readonly effects: ExchangeEffect[] = [];
   /** Signed documents that the peer has not seen. */
@@ -151,8 +203,7 @@ export class TrustMachine<S> {
   }
 
   #send(message: string, draft: SignedDocument<unknown>): void {
-    const { server } = this.side.organisation;
-    this.outbox.push({ message, document: signDocumentWith(crypto, draft, server).bytes });
+    this.outbox.push({ message, document: signedByAll(draft, this.side).bytes });
   }
 
   first<K extends ExchangeEffect['kind']>(kind: K): Extract<ExchangeEffect, { kind: K }> | undefined {
@@ -238,9 +289,9 @@ export function receiveAsResponder(
     responder.event({ kind: 'received', document });
     return;
   }
-  const { organisation, context } = responder.side;
+  const { context } = responder.side;
   const fresh = {
-    self: testParty(organisation),
+    self: partyOfSide(responder.side),
     certificateId: testCertificateId(`${seed} responder`),
     nonce: testBytes(`${seed} responder nonce`, 32),
   };
@@ -252,7 +303,7 @@ export function receiveAsResponder(
 export function testTrustRequest(first: TrustSide, second: TrustSide, options: ExchangeOptions = {}): TrustRequest {
   const { seed = 'exchange' } = options;
   return {
-    self: testParty(first.organisation),
+    self: partyOfSide(first),
     peer: second.organisation.domain,
     level: 'basic',
     asks: TEST_TERMS,
@@ -287,7 +338,8 @@ export function testTrustCertificate(
   const name = `${issuer.domain} ${subject.domain} ${JSON.stringify(changes)}`;
   const draft = draftTrustCertificate({
     certificate_id: testCertificateId(name),
-    exchange_id: exchangeIdFromBytes(testBytes(name, 16)),
+    // One for all, so that any two belong together; tests of what does not name another.
+    exchange_id: exchangeIdFromBytes(testBytes('one exchange', 16)),
     issuer: testParty(issuer),
     subject: testParty(subject),
     level: 'basic',

@@ -1,5 +1,10 @@
 import assert from 'node:assert/strict';
+import { stat } from 'node:fs/promises';
+import { get } from 'node:http';
+import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import type { Domain } from '@norc/protocol/base';
+import { mustBe } from '@norc/testkit';
 import { refusalOf, SessionRefused, TestDevice, type TestServer, TestServers, trustBetween } from '@norc/testkit/live';
 
 let world: TestServers;
@@ -53,4 +58,39 @@ test('they can agree on trust, over a real link, and talk', async () => {
   await bob.conversation(conversation.id).say('hello back');
   await conversation.read('hello back');
   assert.deepEqual(server.faults, []);
+});
+
+test('trust, keys, logs and admin sockets of one are invisible to the other', async () => {
+  const [first, second] = server.domains;
+  assert.ok(first !== undefined && second !== undefined);
+  const [alpha, bravo] = [server.node(first), server.node(second)];
+  mustBe(await alpha.trust.request('carol.example' as Domain, 'basic', 'officer:test')); // well formed
+  assert.deepEqual(
+    bravo.trust.summaries().map(({ peer }) => peer),
+    [first],
+  );
+  assert.equal(bravo.trust.rootKey('carol.example' as Domain), undefined);
+  await Promise.all([alpha.audit.flush(), bravo.audit.flush()]);
+  const entries = (await bravo.store.read.auditEntries(0, 1000)).map(({ entry }) => Buffer.from(entry).toString());
+  assert.ok(entries.length > 0 && entries.every((entry) => !entry.includes('carol')));
+  assert.notDeepEqual(alpha.identity.rootKey, bravo.identity.rootKey);
+  assert.notDeepEqual(alpha.identity.tls.spkiSha256, bravo.identity.tls.spkiSha256);
+  // Each officer speaks to the socket of their own organisation, which knows nothing of the other.
+  const partners = async (domain: Domain) => {
+    const socketPath = join(server.folder, domain, 'admin.sock');
+    assert.equal((await stat(socketPath)).mode & 0o777, 0o600);
+    return await new Promise<string>((resolve, reject) => {
+      get({ socketPath, path: '/trust' }, (response) => {
+        response.setEncoding('utf8');
+        let text = '';
+        response.on('data', (part: string) => {
+          text += part;
+        });
+        response.on('end', () => resolve(text));
+      }).on('error', reject);
+    });
+  };
+  assert.match(await partners(first), /carol\.example/);
+  const told = await partners(second);
+  assert.ok(told.includes(first) && !told.includes('carol'), told);
 });

@@ -1,5 +1,5 @@
 import { nodeCrypto } from '@norc/crypto/node';
-import { type Instant, instant, toHex } from '@norc/protocol/base';
+import { type Instant, instant, LIMITS, toHex } from '@norc/protocol/base';
 import {
   DEVICE_CERTIFICATE,
   documentHash,
@@ -113,7 +113,7 @@ const SERVER_INVALID: VectorFile = {
     }),
     server('no signature', edited(alpha.certificate, { signatures: [] }), { error: 'certificate_invalid' }),
     server('no list of signatures', good.replace(/"signatures":\[.*\],/, ''), { error: 'missing_field' }),
-    server('over the size of a document', edited(alpha.certificate, { more: 'x'.repeat(65536) }), {
+    server('over the size of a document', edited(alpha.certificate, { more: 'x'.repeat(LIMITS.documentBytesMax) }), {
       error: 'limit_exceeded',
     }),
     server('a time that is a text', edited(alpha.certificate, { not_after: '2030' }), { error: 'wrong_type' }),

@@ -1,8 +1,17 @@
 import { nodeCrypto } from '@norc/crypto/node';
 import { toBase64Url, toHex, utf8 } from '@norc/protocol/base';
 import { parseDocument } from '@norc/protocol/crypto';
-import { extendTranscript, TRANSCRIPT_START, TRUST_MESSAGES, type TrustMessageName } from '@norc/protocol/norc-t';
-import type { JsonValue } from '@norc/protocol/wire';
+import {
+  extendTranscript,
+  grantSubject,
+  requestDescription,
+  requestSubject,
+  storedPair,
+  TRANSCRIPT_START,
+  TRUST_MESSAGES,
+  type TrustMessageName,
+} from '@norc/protocol/norc-t';
+import type { JsonObject, JsonValue } from '@norc/protocol/wire';
 import {
   type ExchangeOptions,
   mustBe,
@@ -12,15 +21,15 @@ import {
   TEST_EPOCH,
   testBytes,
   testOrganisation,
-  testSide,
   testTrustRequest,
 } from '@norc/testkit';
 import type { VectorFile } from '../files.ts';
 import { alpha, bravo, evil, textOf } from './certificates.ts';
+import { EXCHANGE_SETUPS } from './exchange-setups.ts';
 
 /** Cases of spec/norc-t section 5: the exchange. */
 
-const [first, second] = [testSide(alpha), testSide(bravo)];
+type Level = keyof typeof EXCHANGE_SETUPS;
 const RESPONDERS = ['trust_capabilities', 'trust_request', 'trust_response', 'trust_acknowledgment'];
 
 interface Crossed {
@@ -28,33 +37,36 @@ interface Crossed {
   readonly document: Uint8Array;
 }
 
-function crossed(options: ExchangeOptions = {}): readonly Crossed[] {
+function crossed(level: Level, more: ExchangeOptions = {}): readonly Crossed[] {
+  const { first, second, options } = EXCHANGE_SETUPS[level];
   const messages: Crossed[] = [];
   const intercept = (message: string, document: Uint8Array) => {
     messages.push({ message: message as TrustMessageName, document }); // the machines send nothing else
     return [document];
   };
-  runTrustExchange(first, second, { ...options, intercept });
+  runTrustExchange(first, second, { ...options, ...more, intercept });
   return messages;
 }
 
 const shown = ({ message, document }: Crossed) => ({ message, document: textOf(document) });
-const honest = crossed();
+const honest = { basic: crossed('basic'), classified: crossed('classified') };
 
-function transcripts(): readonly string[] {
+function transcripts(level: Level): readonly string[] {
   let hash = TRANSCRIPT_START;
-  return honest.map(({ message, document }) => {
+  return honest[level].map(({ message, document }) => {
     hash = extendTranscript(nodeCrypto, hash, mustBe(parseDocument<unknown>(TRUST_MESSAGES[message], document)));
     return toHex(hash);
   });
 }
 
-function exchangeCase() {
-  const { initiator } = runTrustExchange(first, second);
+function exchangeCase(name: string, level: Level) {
+  const { first, second, options } = EXCHANGE_SETUPS[level];
+  const { initiator } = runTrustExchange(first, second, options);
   const kept = initiator.last('keep_certificates');
-  const request = testTrustRequest(first, second);
+  const request = testTrustRequest(first, second, options);
   return {
-    name: 'basic, both ways',
+    name,
+    level,
     now: TEST_EPOCH,
     initiator: alpha.domain,
     initiator_root_key: toHex(alpha.root.publicKey),
@@ -64,11 +76,19 @@ function exchangeCase() {
     responder_root_key: toHex(bravo.root.publicKey),
     responder_server_seed: toHex(bravo.server.privateKey),
     responder_nonce: toHex(testBytes('exchange responder nonce', 32)),
-    messages: honest.map(shown),
-    transcripts: transcripts(),
+    messages: honest[level].map(shown),
+    transcripts: transcripts(level),
     by_initiator: textOf(kept?.given ?? new Uint8Array()),
     by_responder: textOf(kept?.received ?? new Uint8Array()),
+    request_subject: toHex(requestSubject(nodeCrypto, requestDescription(request))),
+    grant_subject: toHex(grantOf(kept)),
   };
+}
+
+/** What officers sign: of the two certificates without their signatures. */
+function grantOf(kept: { readonly given: Uint8Array; readonly received: Uint8Array } | undefined): Uint8Array {
+  if (kept === undefined) throw new Error('the exchange of the vectors gives certificates');
+  return grantSubject(nodeCrypto, storedPair({ issued: kept.received, counterpart: kept.given }));
 }
 
 const VALID: VectorFile = {
@@ -76,17 +96,23 @@ const VALID: VectorFile = {
   kind: 'exchange',
   about:
     'messages: all six, signed; transcripts: the transcript hash after each; by_initiator and by_responder: the two trust ' +
-    'certificates with both signatures. Both domains name their root key; one officer approves at once.',
-  cases: [exchangeCase()],
+    'certificates with both signatures; request_subject and grant_subject: what the officer who asks, and those who ' +
+    'approve, sign. Both domains name their root key. At basic one officer approves at once and signs nothing; at ' +
+    'classified two officers of each side sign, and a third one of the initiator asks.',
+  cases: [
+    exchangeCase('basic, both ways', 'basic'),
+    exchangeCase('classified, with officers of both sides', 'classified'),
+  ],
 };
 
 const signerOf = (message: string) => (RESPONDERS.includes(message) ? alpha : bravo);
 
 /** The exchange up to `message`, and then `document` in its place. */
-function bad(name: string, message: TrustMessageName, document: Uint8Array, error: string) {
-  const at = honest.findIndex((one) => one.message === message);
+function bad(name: string, message: TrustMessageName, document: Uint8Array, error: string, level: Level = 'basic') {
+  const at = honest[level].findIndex((one) => one.message === message);
   return {
     name,
+    level,
     now: TEST_EPOCH,
     receiver: RESPONDERS.includes(message) ? 'responder' : 'initiator',
     before: at,
@@ -96,7 +122,7 @@ function bad(name: string, message: TrustMessageName, document: Uint8Array, erro
   };
 }
 
-function original(message: TrustMessageName, from: readonly Crossed[] = honest): Uint8Array {
+function original(message: TrustMessageName, from: readonly Crossed[] = honest.basic): Uint8Array {
   return from.find((one) => one.message === message)?.document ?? new Uint8Array();
 }
 
@@ -105,8 +131,8 @@ function altered(name: string, message: TrustMessageName, changes: Record<string
   return bad(name, message, resigned(original(message), signerOf(message), changes), error);
 }
 
-const foreign = crossed({ seed: 'another' });
-const MESSAGES = honest.map(({ message }) => message);
+const foreign = crossed('basic', { seed: 'another' });
+const MESSAGES = honest.basic.map(({ message }) => message);
 const each = <T>(make: (message: TrustMessageName) => T) => MESSAGES.map(make);
 const elsewhere = toBase64Url(testBytes('elsewhere', 32));
 
@@ -116,13 +142,69 @@ function decisionWith(name: string, part: 'issued' | 'counterpart', changes: Rec
   return altered(`${name} (${part})`, 'trust_decision', { [part]: rewritten }, error);
 }
 
+/** A message of the classified exchange, with other material. */
+function approvals(name: string, message: TrustMessageName, material: readonly JsonValue[]) {
+  const document = resigned(original(message, honest.classified), signerOf(message), { material });
+  return bad(name, message, document, 'approval_required', 'classified');
+}
+
+function materialOf(message: TrustMessageName): readonly [JsonValue, JsonValue] {
+  const { material } = parsedDocument(original(message, honest.classified));
+  return material as unknown as readonly [JsonValue, JsonValue]; // two officers approved
+}
+
+const [approval, second] = materialOf('trust_decision');
+const [theirs] = materialOf('trust_acknowledgment');
+const otherDecision = parsedDocument(original('trust_decision', crossed('classified', { seed: 'another' })));
+const [, elsewhereApproved] = otherDecision['material'] as JsonValue[] as [JsonValue, JsonValue]; // as above
+
+const OFFICERS = [
+  approvals('a decision without what officers signed', 'trust_decision', []),
+  approvals('a decision with one officer', 'trust_decision', [approval]),
+  approvals('a decision with one officer twice', 'trust_decision', [approval, approval]),
+  approvals('a decision with an approval of another exchange', 'trust_decision', [approval, elsewhereApproved]),
+  approvals('a decision with an approval of the other side', 'trust_decision', [second, theirs]),
+  approvals('an acknowledgment with one officer', 'trust_acknowledgment', [theirs]),
+  bad(
+    'a request that is not what the officer signed',
+    'trust_request',
+    resigned(original('trust_request', honest.classified), alpha, { valid_days: 89 }),
+    'forbidden',
+    'classified',
+  ),
+  bad(
+    'a request that no officer signed',
+    'trust_request',
+    resigned(original('trust_request', honest.classified), alpha, { material: [] }),
+    'approval_required',
+    'classified',
+  ),
+];
+
+function evidence(change: (evidence: JsonObject[]) => readonly JsonObject[]): Record<string, JsonValue> {
+  return { evidence: change(parsedDocument(original('trust_response'))['evidence'] as JsonObject[]) };
+}
+
 const INVALID: VectorFile = {
   outcome: 'invalid',
   kind: 'exchange',
   about:
-    'The first `before` messages of valid/exchange.json have crossed; document comes in the place of the next one, `message`. ' +
-    'The receiver refuses it with the error.',
+    'The first `before` messages of the exchange of that level in valid/exchange.json have crossed; document comes in the ' +
+    'place of the next one, `message`. The receiver refuses it, or ends the exchange, with the error.',
   cases: [
+    ...OFFICERS,
+    altered(
+      'evidence for another root key than ours',
+      'trust_response',
+      evidence((all) => all.map((one) => (one['kind'] === 'domain_proof' ? { ...one, hash: elsewhere } : one))),
+      'evidence_rejected',
+    ),
+    altered(
+      'evidence that leaves out the proof of our key',
+      'trust_response',
+      evidence((all) => all.filter(({ kind }) => kind !== 'key_proof')),
+      'evidence_rejected',
+    ),
     ...each((message) =>
       bad(`${message} signed by somebody else`, message, resigned(original(message), evil, {}), 'signature_invalid'),
     ),

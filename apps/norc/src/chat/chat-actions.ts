@@ -112,7 +112,7 @@ export class ChatActions {
   /** False when there is no conversation with exactly this person yet. */
   async openKnown(user: UserAddress): Promise<boolean> {
     for (const { conversationId, kind, standing } of await this.#client.conversations()) {
-      if (kind !== 'direct' || standing === 'left') continue;
+      if (kind !== 'direct' || standing === 'left' || standing === 'closed') continue;
       const view = await this.#client.timeline(conversationId, { limit: 1 });
       const [only, another] = view?.people ?? [];
       if (only?.user !== user || another !== undefined) continue;

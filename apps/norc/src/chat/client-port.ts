@@ -45,6 +45,7 @@ export class ClientPort implements ChatPort {
       client.on('delivery', touch),
       client.on('notice', touch),
       client.on('fault', fault),
+      client.on('trust', ({ text }) => this.#warn(text)),
       client.on('warning', (warning) => this.#warn(warningText(warning, words.context))),
     ];
   }

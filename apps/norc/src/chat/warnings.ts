@@ -10,9 +10,11 @@ const WORDS: Readonly<Record<Exclude<WarningName, 'clock'>, string>> = {
   device_refused: `A device was left out: its organisation did not certify it. ${TELL}`,
   trust_forged: `Your server showed a false certificate of another organisation. It was not believed. ${TELL}`,
   message_forged: `Your server showed something else in the place of a message of yours. ${TELL}`,
+  message_withheld: `A message was kept from the screen: its label is above what is agreed with the organisation that it came from. ${TELL}`,
   server_unproven: `Who answers at your server's address did not prove to be your organisation. ${TELL}`,
 };
 
 export function warningText({ warning, problem }: ClientEvents['warning'], context: TextContext): string {
-  return warning === 'clock' ? en.problem(problem, context) : WORDS[warning];
+  const isExplained = problem.cause === 'trust.below_floor' || problem.cause === 'trust.too_low';
+  return warning === 'clock' || isExplained ? en.problem(problem, context) : WORDS[warning];
 }

@@ -1,4 +1,4 @@
-import type { PartnerView } from '../commands/trust.ts';
+import type { PartnerView } from '../commands/trust-partner.ts';
 import type { Pair, RunningSide } from './servers.ts';
 import { expect, until } from './wait.ts';
 

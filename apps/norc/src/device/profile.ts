@@ -45,7 +45,7 @@ export async function newUnlock(input: CommandInput, folder: string): Promise<Un
   const file = secretFile(input);
   if (file !== undefined) return await unlockBySecretFile(folder, file);
   const passphraseFile = input.options.get('passphrase-file');
-  if (passphraseFile !== undefined) return { passphrase: await readPassphraseFile(passphraseFile) };
+  if (passphraseFile !== undefined) return { passphrase: await readPassphraseFile(passphraseFile, { isNew: true }) };
   if (process.stdin.isTTY) note('A passphrase protects what this device keeps. Nobody can recover it.');
   return { passphrase: await askNewPassphrase(askingOnTerminal, INSTEAD) };
 }

@@ -176,13 +176,34 @@ async function checkRunning(
     const status = await client.get<Status>('/status');
     const { host, port } = status.device_address;
     const here = ok(`${domain} server`, `runs on ${host}:${port}, ${status.sessions} devices connected`);
-    return { running: true, findings: [here, ...status.links.map((link) => linkFinding(domain, link))] };
+    const policy = policyFinding(domain, await client.get<PolicyInForce>('/policy'));
+    return { running: true, findings: [here, policy, ...status.links.map((link) => linkFinding(domain, link))] };
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     if (error.exitCode === EXIT.unavailable)
       return { running: false, findings: [ok(`${domain} server`, 'does not run')] };
     return { running: true, findings: [fail(`${domain} server`, error.message, error.next ?? 'See its log.')] };
   }
+}
+
+interface PolicyInForce {
+  readonly number: number;
+  readonly file?: { readonly changes: readonly object[]; readonly fault?: string };
+}
+
+/** The stored policy counts: a file that says something else is a change that nobody applied. */
+function policyFinding(domain: string, { number, file }: PolicyInForce): Finding {
+  const what = `${domain} policy`;
+  const detail = number === 0 ? 'the built-in one' : `number ${number}`;
+  if (file?.fault !== undefined)
+    return warn(what, `${detail}; the configured file cannot be read`, 'norc policy check FILE');
+  if (file === undefined || file.changes.length === 0) return ok(what, detail);
+  const changes = file.changes.length === 1 ? 'in one place' : `in ${file.changes.length} places`;
+  return warn(
+    what,
+    `${detail}; the configured file differs ${changes}`,
+    'norc policy plan FILE, then: norc policy apply FILE',
+  );
 }
 
 function linkFinding(domain: string, { peer, state, version, cause, queued }: Status['links'][number]): Finding {

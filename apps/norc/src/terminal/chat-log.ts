@@ -85,7 +85,15 @@ function messageLines(item: MessageItem, place: MessagePlace): Lines {
     const reason = `! ${stateWord(item, words)} Type /retry to send it again.`;
     for (const text of wrap(reason, width - INDENT)) lines.push([indent(), { text, style: FAILED }]);
   }
+  if (isHeldBack(item)) {
+    for (const text of wrap(stateWord(item, words), width - INDENT)) lines.push([indent(), { text, style: DIM }]);
+  }
   return lines;
+}
+
+/** It waits for something that takes a sentence to say. */
+function isHeldBack({ state }: MessageItem): boolean {
+  return state?.state === 'sending' && state.waits !== undefined;
 }
 
 /** The words behind the head; behind a quotation they begin on their own line. */
@@ -140,7 +148,7 @@ function quoteText(item: MessageItem, { byKey, words }: MessagePlace): string | 
 function suffixSpans(item: MessageItem, { stateShown, words }: MessagePlace): readonly Span[] {
   const marks = [
     ...(isEdited(item) ? [`(${en.edited})`] : []),
-    ...(stateShown && item.state?.state !== 'failed' ? [`[${stateWord(item, words)}]`] : []),
+    ...(stateShown && item.state?.state !== 'failed' && !isHeldBack(item) ? [`[${stateWord(item, words)}]`] : []),
   ];
   return marks.map((text) => ({ text: `  ${text}`, style: DIM }));
 }
@@ -153,11 +161,20 @@ function appendSuffix(lines: (readonly Span[])[], suffix: readonly Span[], width
   else lines.push([{ text: ' '.repeat(INDENT - 2), style: PLAIN }, ...suffix]);
 }
 
+/** Lines that ask for attention. */
+const ALERTS: ReadonlySet<string> = new Set([
+  'person_changed',
+  'paused',
+  'below_floor',
+  'organisation_removed',
+  'closed',
+]);
+
 function noticeLines(item: LineItem, width: number, words: Words): Lines {
   const isWarning =
     item.line === 'problem'
       ? item.problem.cause !== 'key.before_join'
-      : item.notices.some((notice) => notice.notice === 'person_changed' || notice.notice === 'paused');
+      : item.notices.some(({ notice }) => ALERTS.has(notice));
   const style = isWarning ? WARNING : DIM;
   return lineTexts(item, words).flatMap((text) =>
     wrap(`${isWarning ? '!' : '·'} ${text}`, width - INDENT).map((line) => [indent(), { text: line, style }]),

@@ -253,7 +253,7 @@ function sidebarRows({ model, list }: ChatScreen): readonly (string | Conversati
 }
 
 export function needsAttention(one: ConversationSummary): boolean {
-  return one.failed > 0 || one.standing === 'paused';
+  return one.failed > 0 || one.standing === 'paused' || one.standing === 'closed';
 }
 
 /** Which conversation Enter would open. */
@@ -279,7 +279,7 @@ function drawRow(grid: Grid, row: ConversationSummary, place: RowPlace, look: Lo
   const style = place.chosen ? CHOSEN : unread.count > 0 ? UNREAD : PLAIN;
   if (place.chosen) grid.fill(x, y, x + width, CHOSEN);
   grid.put(x, y, place.isOpen ? '>' : ' ', place.chosen ? CHOSEN : HEAD);
-  const { bar, ascii } = LEVEL_CHIPS[row.standing === 'left' ? 'untrusted' : level];
+  const { bar, ascii } = LEVEL_CHIPS[row.standing === 'left' || row.standing === 'closed' ? 'untrusted' : level];
   grid.put(x + 1, y, look.palette.unicode ? bar : ascii, place.chosen ? CHOSEN : LEVEL_STYLES[level]);
   const titleWidth = width - 4 - textWidth(right) - 1;
   grid.put(x + 3, y, pad(cleanName(row.title), titleWidth), style);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -72,8 +72,14 @@ test('a passphrase file gives its first line; an empty or absent one is named', 
   const folder = mkdtempSync(join(tmpdir(), 'norc-prompt-'));
   t.after(() => rmSync(folder, { recursive: true }));
   const path = join(folder, 'passphrase');
-  writeFileSync(path, 'correct horse\r\nsecond\n');
+  writeFileSync(path, 'correct horse\r\nsecond\n', { mode: 0o644 });
+  if (process.platform !== 'win32') await assert.rejects(readPassphraseFile(path), /Others can read/);
+  chmodSync(path, 0o600);
   assert.equal(await readPassphraseFile(path), 'correct horse');
+  assert.equal(await readPassphraseFile(path, { isNew: true }), 'correct horse');
+  writeFileSync(path, 'hunter2\n');
+  assert.equal(await readPassphraseFile(path), 'hunter2', 'of a key that was sealed before');
+  await assert.rejects(readPassphraseFile(path, { isNew: true }), /too short/);
   writeFileSync(path, '\n');
   await assert.rejects(readPassphraseFile(path), /is empty/);
   await assert.rejects(readPassphraseFile(join(folder, 'absent')), /cannot be read/);

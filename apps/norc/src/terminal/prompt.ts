@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { StringDecoder } from 'node:string_decoder';
@@ -62,14 +62,38 @@ export async function askNewPassphrase(asking: Asking, instead: string): Promise
   }
 }
 
-/** The first line of a file: for services, and for descriptors (`/dev/fd/3`). */
-export async function readPassphraseFile(path: string): Promise<string> {
-  const bytes = await readFile(path).catch((cause: unknown) => {
+/**
+ * The first line of a file: for services, and for descriptors (`/dev/fd/3`). A file that others can read is refused.
+ * `isNew`: it is about to seal something, so that a short one is refused too.
+ */
+export async function readPassphraseFile(
+  path: string,
+  { isNew = false }: { readonly isNew?: boolean } = {},
+): Promise<string> {
+  const [line = ''] = (await readPrivateText(path)).split(/\r?\n/);
+  if (line === '') throw new CommandError(EXIT.badConfig, `The passphrase file ${path} is empty.`);
+  if (!isNew || [...line].length >= PASSPHRASE_LENGTH_MIN) return line;
+  throw new CommandError(
+    EXIT.badConfig,
+    `The passphrase in ${path} is too short: at least ${PASSPHRASE_LENGTH_MIN} characters.`,
+  );
+}
+
+async function readPrivateText(path: string): Promise<string> {
+  const file = await open(path).catch((cause: unknown) => {
     throw new CommandError(EXIT.badConfig, `The passphrase file ${path} cannot be read.`, undefined, { cause });
   });
-  const [line = ''] = bytes.subarray(0, PASSPHRASE_FILE_BYTES_MAX).toString('utf8').split(/\r?\n/);
-  if (line === '') throw new CommandError(EXIT.badConfig, `The passphrase file ${path} is empty.`);
-  return line;
+  try {
+    const facts = await file.stat();
+    if (process.platform !== 'win32' && facts.isFile() && (facts.mode & 0o077) !== 0)
+      throw new CommandError(EXIT.badConfig, `Others can read the passphrase file ${path}.`, `chmod 600 ${path}`);
+    const bytes = await file.readFile();
+    const text = bytes.subarray(0, PASSPHRASE_FILE_BYTES_MAX).toString('utf8');
+    bytes.fill(0);
+    return text;
+  } finally {
+    await file.close();
+  }
 }
 
 function requireTerminal({ input, output }: Asking, instead: string): void {

@@ -65,6 +65,9 @@ export class Cell {
   heldUntil: Instant = instant(0);
   /** The hub takes no more messages of this epoch. */
   closedEpoch = -1;
+  /** The hub waits for a removal in this epoch; without one, it may have thawed by then. */
+  frozenEpoch = -1;
+  frozenUntil: Instant = instant(0);
   /** This epoch's keys are used up: a commit comes first. */
   wornEpoch = -1;
   /** A fork was shown: nothing is taken or sent until the next session. */
@@ -118,6 +121,7 @@ export class Cell {
     this.stalled = false;
     this.ignored = false;
     this.heldUntil = instant(0);
+    this.frozenEpoch = -1;
   }
 
   /**

@@ -10,9 +10,9 @@ import {
 } from '@norc/protocol/base';
 import { type CommitEffect, type CommitEvent, type CommitStep, commitWakeAt, stepCommit } from '@norc/protocol/norc-c';
 import type { LogEntry } from '@norc/protocol/norc-f';
-import { lowestLevel } from '@norc/protocol/norc-t';
 import type { Acknowledgment } from '../session/ask.ts';
 import { Alarm } from '../session/timers.ts';
+import { refuseMembership } from '../trust/level-check.ts';
 import { Batch } from './batch.ts';
 import { type Cell, type CommitIntentRow, isCommitRow, type Wish } from './cell.ts';
 import { commitFor, creation, refusalIn, submission, usersOf } from './commit-parts.ts';
@@ -105,6 +105,12 @@ export class CommitDriver {
     await this.#carryOut(step, batch);
     batch.after.push(() => this.#port.run(() => this.#tick()));
     return step.effects.some((effect) => effect.do === 'adopt') ? pending : undefined;
+  }
+
+  /** The hub wants somebody out: a commit of ours that does not know it is made again. */
+  async proposalOrdered(epoch: number, batch: Batch): Promise<void> {
+    await this.#carryOut(this.#step({ kind: 'superseded', epoch }), batch);
+    batch.after.push(() => this.#port.run(() => this.#tick()));
   }
 
   /** This device was removed: what it wanted is over. */
@@ -209,17 +215,20 @@ export class CommitDriver {
   }
 
   async #claim(users: readonly UserAddress[]): Promise<Result<ClaimedPackages, ClaimFailure>> {
-    const level = this.#cell.group?.settings.level;
-    for (const org of new Set(users.map(domainOf))) {
-      if (org === this.#ctx.self.org) continue;
-      const known = await this.#ctx.anchors.organisation(org);
+    const floor = this.#cell.group?.settings.level;
+    const orgs = new Set(users.map(domainOf));
+    for (const org of orgs) {
+      const known = await this.#ctx.anchors.standing(org);
       if (!known.ok)
-        return { ok: false, error: { fate: known.error.code === 'no_route' ? 'lost' : 'refused', ...known.error } };
-      // The floor never falls: a lower organisation needs a conversation of its own.
-      if (level !== undefined && lowestLevel(level, known.value.level) !== level) {
-        return { ok: false, error: { fate: 'refused', code: 'below_floor', detail: 'organisation' } };
-      }
+        return {
+          ok: false,
+          error: { fate: known.error.code === 'no_route' ? 'lost' : 'refused', ...known.error, org },
+        };
     }
+    // The floor never falls: a lower organisation needs a conversation of its own [DEV-16].
+    const label = this.#cell.row?.label ?? 'unclassified';
+    const low = floor && (await refuseMembership(this.#ctx.anchors, orgs, { label, floor }));
+    if (low !== undefined) return { ok: false, error: { fate: 'refused', ...low } };
     return await claimPackages(this.#ctx, users);
   }
 

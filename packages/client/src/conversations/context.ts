@@ -7,6 +7,7 @@ import {
   LIMITS,
   type MessageId,
   type Random,
+  type TrustLevel,
   type UserAddress,
 } from '@norc/protocol/base';
 import type { Crypto, VerifiedServerCertificate } from '@norc/protocol/crypto';
@@ -39,7 +40,17 @@ export type EngineEvent =
   | { readonly type: 'conversation'; readonly conversationId: ConversationId }
   /** An own message moved on, or somebody's devices or eyes did. `messageId` where it is about one message. */
   | { readonly type: 'delivery'; readonly conversationId: ConversationId; readonly messageId?: MessageId }
+  /** Trust with another organisation came, went or changed, as the own server says. */
+  | ({ readonly type: 'trust' } & TrustTold)
   | EngineWarning;
+
+/** `text`: one sentence, with a reason that may be the other organisation's words. */
+export interface TrustTold {
+  readonly org: Domain;
+  readonly state: 'in_force' | 'ended' | 'changed' | 'stale';
+  readonly level: TrustLevel;
+  readonly text: string;
+}
 
 /** For a security-minded person: something that an honest server and network do not do, or a clock that is wrong. */
 export interface EngineWarning {
@@ -64,6 +75,8 @@ export type WarningName =
   | 'server_unproven'
   /** The log has something in this device's name that it did not send. */
   | 'message_forged'
+  /** Under a label that the trust with its sender's organisation does not carry: it is not shown. */
+  | 'message_withheld'
   | 'clock';
 
 /** What the conversations of one device share. */
@@ -96,11 +109,13 @@ export interface EnginePolicy {
   readonly cursorBatchMilliseconds: number;
   /** How long each further device waits before it does what a device before it in the order should have done. */
   readonly turnMilliseconds: number;
+  /** What the hub proposes is committed after a random moment, up to so long for each device that may do it. */
+  readonly rivalMilliseconds: number;
   /** How long a gap in the log may last before the server is asked. */
   readonly gapMilliseconds: number;
   /** One-time KeyPackages that are kept on the server. */
   readonly keyPackages: number;
-  /** Whether the hub of a new conversation may propose to remove devices that were revoked. */
+  /** Whether the hub of a new conversation may propose to remove revoked devices, and members of organisations that are trusted no more. */
   readonly hubMayPropose: boolean;
 }
 
@@ -108,7 +123,8 @@ export const DEFAULT_POLICY: EnginePolicy = {
   messagesInFlightMax: 32,
   cursorBatchMilliseconds: 50,
   turnMilliseconds: 3_000,
+  rivalMilliseconds: 40,
   gapMilliseconds: 1_000,
   keyPackages: LIMITS.keyPackagesPerDevice,
-  hubMayPropose: false,
+  hubMayPropose: true,
 };

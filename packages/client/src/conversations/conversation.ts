@@ -2,6 +2,7 @@ import type { Member, MlsGroup } from '@norc/mls';
 import {
   type ConversationId,
   type DeviceId,
+  type Domain,
   errorNameOf,
   type Label,
   type MessageId,
@@ -12,6 +13,7 @@ import {
 } from '@norc/protocol/base';
 import type { MessageContent, NorcCBody } from '@norc/protocol/norc-c';
 import type { ClientWrite } from '../store/port.ts';
+import { organisationsIn } from '../trust/level-check.ts';
 import { Batch } from './batch.ts';
 import { Cell, type CommitIntentRow } from './cell.ts';
 import { CommitDriver } from './commit-driver.ts';
@@ -20,6 +22,7 @@ import { Housekeeping, type OwnDevices } from './housekeeping.ts';
 import { LogReader } from './log-reader.ts';
 import { Outbox } from './outbox.ts';
 import type { ClaimedPackages } from './packages.ts';
+import { takeClosing } from './take-closing.ts';
 import { devicesOf } from './turns.ts';
 
 export interface ConversationPort {
@@ -53,7 +56,7 @@ export class Conversation {
     this.driver = new CommitDriver(ctx, this.cell, {
       run,
       behind: () => run(async () => this.#reader.ask()),
-      settled: () => run(() => this.#outbox.pump()),
+      settled: () => run(() => this.#settled()),
       discarded: () => port.discarded(id),
     });
     this.#housekeeping = new Housekeeping(ctx, this.cell, this.driver, port.ownDevices, run);
@@ -129,13 +132,34 @@ export class Conversation {
     this.#enqueue(async () => {
       if (this.cell.commit.state === 'idle') await this.driver.caughtUp();
       else this.#reader.ask();
+      this.#housekeeping.proposed(); // what was heard before the last session ended, or the program did
       await this.#outbox.pump();
     });
   }
 
   async #caughtUp(): Promise<void> {
     await this.driver.caughtUp();
+    this.#housekeeping.proposed();
     await this.#outbox.caughtUp();
+  }
+
+  /** A commit that came to nothing may have been the one that others waited for. */
+  async #settled(): Promise<void> {
+    this.#housekeeping.proposed();
+    await this.#outbox.pump();
+  }
+
+  /** The own server says that nothing goes on here. */
+  closed(closing: NorcCBody<'conversation_closed'>): void {
+    this.#enqueue(() => takeClosing(this.#ctx, this.cell, this.#outbox, closing));
+  }
+
+  /** What was held back for this organisation is looked at again. */
+  trustChanged(org: Domain): void {
+    this.#enqueue(async () => {
+      const { group } = this.cell;
+      if (group?.active === true && organisationsIn(group).has(org)) await this.#outbox.trustChanged();
+    });
   }
 
   sessionLost(): void {
@@ -152,7 +176,7 @@ export class Conversation {
     this.#enqueue(async () => {
       if (this.cell.group?.active === false) {
         const batch = new Batch();
-        this.#outbox.removed(batch);
+        this.#outbox.ended({ cause: 'conversation.left' }, batch);
         await this.cell.store(batch);
       }
       this.#housekeeping.checkDevices();
@@ -180,7 +204,7 @@ export class Conversation {
     const { row, isOpen } = this.cell;
     if (isOpen) return undefined;
     if (row === undefined) throw new RangeError('no such conversation');
-    return reject(row.standing === 'left' ? 'forbidden' : 'conversation_frozen', 'standing');
+    return reject(CLOSED[row.standing], 'standing');
   }
 
   /**
@@ -257,5 +281,13 @@ export interface Beginning {
   readonly packages: ClaimedPackages;
   readonly title?: string;
 }
+
+/** Why a conversation takes nothing, by how it stands; an open one is about to be read to its end. */
+const CLOSED = {
+  open: 'conversation_frozen',
+  paused: 'conversation_frozen',
+  left: 'forbidden',
+  closed: 'trust_revoked',
+} as const;
 
 class ClosedError extends Error {}

@@ -14,9 +14,11 @@ import {
   type UserAddress,
 } from '@norc/protocol/base';
 import type { NorcCBody, NorcCMessage, Ready } from '@norc/protocol/norc-c';
-import { atLeast, lowestLevel } from '@norc/protocol/norc-t';
+import { lowestLevel } from '@norc/protocol/norc-t';
 import type { ReceivedMessage } from '@norc/protocol/wire';
 import type { ClientWrite } from '../store/port.ts';
+import type { Problem } from '../timeline/causes.ts';
+import { refuseCarriage } from '../trust/level-check.ts';
 import { ContentMaker } from './content-maker.ts';
 import type { EngineContext } from './context.ts';
 import { Conversation } from './conversation.ts';
@@ -32,10 +34,11 @@ export interface NewConversation {
   readonly label: Label;
 }
 
-/** `users`, `org`: whom it is about, where that is known. */
+/** `users`, `org`: whom it is about, where that is known. `problem`: with all that its sentence needs. */
 export interface EngineReject extends Reject {
   readonly users?: readonly UserAddress[];
   readonly org?: Domain;
+  readonly problem?: Problem;
 }
 
 const ID_BYTES = 16;
@@ -121,6 +124,15 @@ export class ConversationEngine {
       case 'message_ack':
         this.#conversations.get(message.body.conversation)?.acknowledged(message.body);
         return;
+      case 'conversation_closed':
+        this.#conversations.get(message.body.conversation)?.closed(message.body);
+        return;
+      case 'trust_notice': {
+        const { domain: org, state, level, text } = message.body;
+        void this.#trustChanged(org, state === 'ended').catch(this.#ctx.fault);
+        this.#ctx.emit({ type: 'trust', org, state, level, text });
+        return;
+      }
       case 'delivery_update':
         this.#delivered(message.body);
         return;
@@ -138,6 +150,12 @@ export class ConversationEngine {
   /** A Welcome may have used the last resort. */
   #packageUsed(): void {
     if (this.#ctx.session.isReady) void this.#keys.check(undefined);
+  }
+
+  /** What was learned is asked about anew; what waits for trust may go on. */
+  async #trustChanged(org: Domain, ended: boolean): Promise<void> {
+    await this.#ctx.anchors.changed(org, ended);
+    for (const conversation of this.#conversations.values()) conversation.trustChanged(org);
   }
 
   #delivered({ updates }: NorcCBody<'delivery_update'>): void {
@@ -190,19 +208,18 @@ export class ConversationEngine {
     return begun.ok ? ok(id) : begun;
   }
 
-  /** The lowest level over the organisations; inside one's own, what the label asks for. */
+  /** The lowest level over the organisations, each of which has to carry the label; inside one's own, what the label asks for. */
   async #levelFor(users: readonly UserAddress[], label: Label): Promise<Result<GroupLevel, EngineReject>> {
+    const floor = LABELS[label].level;
     let level: GroupLevel | undefined;
-    for (const org of new Set(users.map(domainOf))) {
-      if (org === this.#ctx.self.org) continue;
-      const known = await this.#ctx.anchors.organisation(org);
+    for (const org of new Set([this.#ctx.self.org, ...users.map(domainOf)])) {
+      const known = await this.#ctx.anchors.standing(org);
       if (!known.ok) return refuse(known.error, { org });
-      const theirs = known.value.level;
-      if (theirs === 'untrusted') return refuse({ code: 'not_trusted', detail: 'organisation' }, { org });
-      if (!atLeast(theirs, LABELS[label].level)) return refuse({ code: 'label_not_allowed', detail: 'level' }, { org });
-      level = level === undefined ? theirs : lowestLevel(level, theirs);
+      const refused = await refuseCarriage(this.#ctx.anchors, [org], { label, floor });
+      if (refused !== undefined) return { ok: false, error: refused };
+      if (org !== this.#ctx.self.org) level = lowestLevel(known.value.level, level ?? known.value.level);
     }
-    return ok(level ?? LABELS[label].level);
+    return ok(level ?? floor);
   }
 
   #hubSenders() {

@@ -16,6 +16,8 @@ export interface OwnDevices {
 /** A new device publishes its KeyPackages a moment after it is listed. */
 const RETRY_MS_MIN = 2_000;
 const RETRIES_MAX = 8;
+/** However many devices there are, none waits longer than these do one after the other. */
+const RIVALS_MAX = 40;
 
 /**
  * What nobody asks for and somebody has to do in a conversation: let own new devices
@@ -124,11 +126,24 @@ export class Housekeeping {
     await this.#cell.store(batch);
   }
 
+  /**
+   * Proposals wait: devices of the hub's organisation go first, each after a moment of its own, then
+   * all others. The first wins; the others find it done, or lose a race that costs nothing.
+   */
   proposed(): void {
     const { group } = this.#cell;
-    if (group === undefined) return;
-    const candidates = devicesOf(group.members, () => true);
-    this.#proposals.take(this.#ctx.self.deviceId, candidates, () => this.#run(() => this.commitProposals()));
+    if (group?.active !== true || !group.hasProposals || this.#proposals.waits) return;
+    const going = new Set(group.proposedRemovals.map(({ member }) => member.identity.deviceId));
+    const staying = group.members.map(({ identity }) => identity).filter(({ deviceId }) => !going.has(deviceId));
+    const first = staying.filter(({ org }) => org === group.settings.hub);
+    const { self, random, policy } = this.#ctx;
+    if (!staying.some(({ deviceId }) => deviceId === self.deviceId)) return;
+    const isFirst = first.length === 0 || self.org === group.settings.hub;
+    const rivals = Math.min((isFirst && first.length > 0 ? first : staying).length, RIVALS_MAX) - 1;
+    const [byte = 0] = random.bytes(1);
+    const moment = Math.floor((byte / 256) * rivals * policy.rivalMilliseconds);
+    const delay = moment + (isFirst ? 0 : policy.turnMilliseconds);
+    this.#proposals.after(delay, () => this.#run(() => this.commitProposals()));
   }
 
   /** A commit takes every waiting proposal in. */

@@ -178,7 +178,7 @@ export class LogReader {
         return await takeCommit(this.#ctx, this.#cell, entry, batch, { driver, hooks, hub });
       case 'proposal':
         if (!isWhatItSays(this.#cell, entry)) return addProblem(this.#cell, entry, batch, { cause: 'key.tampered' });
-        return await takeProposal(this.#cell, entry, batch, hooks);
+        return await takeProposal(this.#cell, entry, batch, { hooks, driver });
     }
   }
 

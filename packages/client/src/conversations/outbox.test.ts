@@ -53,7 +53,7 @@ test('a server that is too busy is left in peace for as long as it asks, and not
   await world.close();
 });
 
-test('a frozen conversation says so, and opens again with the commit that removes', async () => {
+test('what is said in a frozen conversation is kept, and sealed for those who are left', async () => {
   const { world, anna, bruno, id } = await twoPeople('frozen');
   const carla = await world.device('carla@alpha.example');
   const adding = anna.client.addParticipants(id, [carla.user]);
@@ -61,16 +61,16 @@ test('a frozen conversation says so, and opens again with the commit that remove
   must(await adding);
   world.hub.freeze(id);
   await anna.says(id, 'into the ice');
-  assert.equal((await anna.client.timeline(id))?.standing, 'paused');
-  const refused = await anna.client.send(id, 'again');
-  assert.ok(!refused.ok);
-  assert.deepEqual(refused.error.problem, { cause: 'conversation.paused' });
+  await anna.says(id, 'and more');
+  assert.deepEqual(await anna.ownStates(id), ['sending', 'sending']);
   const removing = carla.client.removeParticipant(id, bruno.user);
   await world.settle();
   must(await removing);
-  assert.equal((await anna.client.timeline(id))?.standing, 'open');
   await anna.says(id, 'thawed');
-  assert.deepEqual(await carla.shown(id), ['thawed']);
+  assert.deepEqual(await carla.shown(id), ['into the ice', 'and more', 'thawed']);
+  assert.deepEqual(await bruno.shown(id), []);
+  const epochs = world.hub.logs.get(id)?.entries.map(({ kind, epoch }) => `${kind} ${epoch}`);
+  assert.deepEqual(epochs?.slice(-3), ['application 3', 'application 3', 'application 3']);
   await world.close();
 });
 

@@ -1,6 +1,7 @@
 import {
   type ErrorName,
   errorNameOf,
+  type Instant,
   instant,
   LEVELS,
   type MessageId,
@@ -16,11 +17,11 @@ import type { ClientWrite } from '../store/port.ts';
 import type { MessageKey, MessageRow, OutgoingRow } from '../store/rows.ts';
 import { type Problem, problemOfError } from '../timeline/causes.ts';
 import { messageWrite } from '../timeline/take-in.ts';
+import { type LevelRefusal, organisationsIn, refuseCarriage } from '../trust/level-check.ts';
 import { Batch } from './batch.ts';
 import type { Cell, OrderedAck } from './cell.ts';
 import type { EngineContext } from './context.ts';
 import { dispositionOf } from './dispositions.ts';
-import { detailsIn } from './take-message.ts';
 
 export interface OutboxPort {
   readonly run: (step: () => Promise<void>) => void;
@@ -34,6 +35,8 @@ export interface OutboxPort {
 
 type Sealed = NonNullable<OutgoingRow['sealed']>;
 
+const NO_HOLD: { readonly epoch: number; readonly until: number } = { epoch: -1, until: 0 };
+
 /** Own messages of one conversation on their way: stored, sealed, sent in order, sent again until their fate is known. */
 export class Outbox {
   readonly #ctx: EngineContext;
@@ -41,7 +44,15 @@ export class Outbox {
   readonly #port: OutboxPort;
   readonly #held: Alarm;
   readonly #unanswered = new Set<MessageId>();
+  /** Sealed during this session: nobody can have ordered them before they are sent in it. */
+  readonly #fresh = new Set<MessageId>();
+  /** Sent again, not knowing whether it was ordered: what comes after it waits for the answer. */
+  #doubtful: MessageId | undefined;
   #waits = 0;
+  /** Trust does not let this epoch's messages pass now. */
+  #levelHold = NO_HOLD;
+  /** Messages whose sender was told what they wait for. */
+  readonly #toldWaits = new Map<MessageId, Problem['cause']>();
 
   constructor(ctx: EngineContext, cell: Cell, port: OutboxPort) {
     this.#ctx = ctx;
@@ -56,8 +67,11 @@ export class Outbox {
 
   sessionEnded(): void {
     this.#unanswered.clear();
+    this.#fresh.clear();
+    this.#doubtful = undefined;
     this.#held.clear();
     this.#waits = 0;
+    this.#levelHold = NO_HOLD;
   }
 
   // All that follows is called inside the conversation's queue.
@@ -71,7 +85,8 @@ export class Outbox {
     const batch = new Batch();
     if (isShown(content)) batch.writes.push(messageWrite(this.#ownKey(row.id, true), content, encodeContent(content)));
     batch.writes.push(...extra);
-    const sealed = this.#next() === undefined && this.#maySeal() ? await this.#seal(row, batch) : undefined;
+    const isNext = this.#next() === undefined && this.#maySeal() && (await this.#levelRefusal()) === undefined;
+    const sealed = isNext ? await this.#seal(row, batch) : undefined;
     if (sealed === undefined) batch.writes.push({ op: 'outgoing.put', item: row });
     await this.#cell.store(batch);
     await this.pump();
@@ -123,24 +138,42 @@ export class Outbox {
   async pump(): Promise<void> {
     for (let row = this.#next(); row !== undefined; row = this.#next()) {
       if (!this.#maySeal()) return;
+      const refused = await this.#levelRefusal();
+      if (refused !== undefined) {
+        if (await this.#holdBack(row, refused)) return;
+        continue;
+      }
+      const doubtful = this.#isDoubtful(row);
       const sealed = row.sealed?.epoch === this.#cell.group?.epoch ? row.sealed : await this.#sealNow(row);
       if (sealed === undefined) return;
-      this.#submit(row.id, sealed);
+      this.#submit(row.id, sealed, doubtful);
     }
   }
 
-  /** The first that is not under way, as long as there is room. */
+  /**
+   * The first that is not under way, as long as there is room. Of what an earlier connection took
+   * nobody knows how much was ordered: such messages go one by one, or a later one that the hub
+   * can take at once would come before an earlier one that it has to look up.
+   */
   #next(): OutgoingRow | undefined {
     if (!this.#ctx.session.isReady || this.#unanswered.size >= this.#ctx.policy.messagesInFlightMax) return undefined;
-    return this.#cell.outgoing.find((row) => row.intent.type === 'message' && !this.#cell.underWay.has(row.id));
+    if (this.#doubtful !== undefined) return undefined;
+    const row = this.#cell.outgoing.find(({ id, intent }) => intent.type === 'message' && !this.#cell.underWay.has(id));
+    const alone = row !== undefined && this.#isDoubtful(row);
+    return alone && this.#unanswered.size > 0 ? undefined : row;
+  }
+
+  #isDoubtful({ id, sealed }: OutgoingRow): boolean {
+    return sealed !== undefined && !this.#fresh.has(id);
   }
 
   /** Whether a message of the present epoch can be taken by the hub; if not, sees to it that it soon can. */
   #maySeal(): boolean {
-    const { group, isOpen, closedEpoch, wornEpoch, heldUntil } = this.#cell;
+    const { group, isOpen, closedEpoch, wornEpoch } = this.#cell;
     if (!isOpen || group === undefined || !this.#ctx.session.isReady) return false;
     if (group.epoch === 0) return false; // its first commit is under way
     const now = this.#ctx.clock.now();
+    const heldUntil = this.#heldUntil(group.epoch);
     if (now < heldUntil) {
       this.#held.set(heldUntil - now, () => this.#port.run(() => this.pump()));
       return false;
@@ -155,8 +188,55 @@ export class Outbox {
     return false;
   }
 
+  #heldUntil(epoch: number): number {
+    const { heldUntil, frozenEpoch, frozenUntil } = this.#cell;
+    const byHub = epoch <= frozenEpoch ? Math.max(heldUntil, frozenUntil) : heldUntil;
+    return epoch === this.#levelHold.epoch ? Math.max(byHub, this.#levelHold.until) : byHub;
+  }
+
+  /** Whether every organisation in the group may have what is said here: asked before each sending [DEV-14]. */
+  async #levelRefusal(): Promise<LevelRefusal | undefined> {
+    const { group, row } = this.#cell;
+    if (group === undefined || row === undefined) return undefined;
+    const carriage = { label: row.label, floor: group.settings.level };
+    return await refuseCarriage(this.#ctx.anchors, organisationsIn(group), carriage);
+  }
+
+  /** Fails what nothing but a decision can let pass; `true` when the rest waits. */
+  async #holdBack(row: OutgoingRow, { passes, problem }: LevelRefusal): Promise<boolean> {
+    const batch = new Batch();
+    if (passes === 'never') this.#fail(row.id, problem, batch);
+    else {
+      const epoch = this.#cell.group?.epoch ?? 0;
+      this.#levelHold = { epoch, until: this.#later(undefined) };
+      this.#held.set(this.#levelHold.until - this.#ctx.clock.now(), () => this.#port.run(() => this.pump()));
+      this.#tellWaits(row.id, problem, batch);
+    }
+    await this.#cell.store(batch);
+    return passes !== 'never';
+  }
+
+  /** Once for each message and cause. */
+  #tellWaits(id: MessageId, waits: Problem, batch: Batch): void {
+    if (this.#toldWaits.get(id) === waits.cause) return;
+    this.#toldWaits.set(id, waits.cause);
+    const key = keyOf(this.#ownKey(id, false));
+    batch.writes.push({ op: 'message.state', key, state: { state: 'sending', waits } });
+  }
+
+  /** The own server said that trust changed: what was held back for it is tried again. */
+  async trustChanged(): Promise<void> {
+    this.#levelHold = NO_HOLD;
+    this.#waits = 0;
+    await this.pump();
+  }
+
   async #sealNow(row: OutgoingRow): Promise<Sealed | undefined> {
     const batch = new Batch();
+    if (this.#toldWaits.delete(row.id)) {
+      const key = keyOf(this.#ownKey(row.id, false));
+      batch.writes.push({ op: 'message.state', key, state: { state: 'sending' } });
+    }
     const sealed = await this.#seal(row, batch);
     await this.#cell.store(batch);
     return sealed;
@@ -174,20 +254,23 @@ export class Outbox {
       return undefined;
     }
     batch.groupChanged('ratchets');
+    this.#fresh.add(row.id);
     const sealed = { epoch: group.epoch, bytes: bytes.value };
     batch.writes.push({ op: 'outgoing.put', item: { ...row, attempts: row.attempts + 1, sealed } });
     return sealed;
   }
 
-  #submit(id: MessageId, { epoch, bytes: body }: Sealed): void {
+  #submit(id: MessageId, { epoch, bytes: body }: Sealed, doubtful: boolean): void {
     this.#cell.underWay.add(id);
     this.#unanswered.add(id);
+    if (doubtful) this.#doubtful = id;
     const { id: conversation } = this.#cell;
     this.#ctx.session.ask('message_send', { conversation, body }, (answer) => this.#answered(id, epoch, answer));
   }
 
   #answered(id: MessageId, epoch: number, answer: Acknowledgment): void {
     this.#unanswered.delete(id);
+    if (this.#doubtful === id) this.#doubtful = undefined;
     if (answer.ok) {
       this.acknowledged(answer.value);
       return;
@@ -200,6 +283,7 @@ export class Outbox {
     // Nothing is known of it: the same bytes again. At once out of the way, so that those which
     // were sent after it, and of which nothing was heard either, do not come before it.
     this.#cell.underWay.delete(id);
+    this.#fresh.delete(id);
     this.#port.run(() => this.pump());
   }
 
@@ -240,7 +324,7 @@ export class Outbox {
   }
 
   async #refused(id: MessageId, epoch: number, code: ErrorName, retryAfter: number | undefined): Promise<void> {
-    const { cell, ctx } = { cell: this.#cell, ctx: this.#ctx };
+    const cell = this.#cell;
     cell.underWay.delete(id);
     if (!cell.outgoing.some((row) => row.id === id)) return; // the log has shown it meanwhile
     switch (dispositionOf(code)) {
@@ -250,24 +334,27 @@ export class Outbox {
       case 'rekey':
         cell.wornEpoch = Math.max(cell.wornEpoch, epoch);
         break;
+      case 'frozen':
+        cell.frozenEpoch = Math.max(cell.frozenEpoch, epoch);
+        cell.frozenUntil = this.#later(retryAfter);
+        break;
       case 'wait':
-        cell.heldUntil = instant(ctx.clock.now() + (retryAfter ?? retryDelayMilliseconds(this.#waits, ctx.random)));
-        this.#waits += 1;
+        cell.heldUntil = this.#later(retryAfter);
         break;
       case 'refused': {
         const batch = new Batch();
         this.#fail(id, problemOfError(code), batch);
-        if (code === 'conversation_frozen') this.#pause(batch);
         await cell.store(batch);
       }
     }
     await this.pump();
   }
 
-  #pause(batch: Batch): void {
-    const details = detailsIn(this.#cell, batch);
-    if (details === undefined || details.standing !== 'open') return;
-    batch.writes.push({ op: 'conversation.put', conversation: { ...details, standing: 'paused' } });
+  #later(retryAfter: number | undefined): Instant {
+    const { clock, random } = this.#ctx;
+    const delay = retryAfter ?? retryDelayMilliseconds(this.#waits, random);
+    this.#waits += 1;
+    return instant(clock.now() + delay);
   }
 
   /** It stays with its words, so that it can be sent again or thrown away. */
@@ -291,10 +378,10 @@ export class Outbox {
     await this.pump();
   }
 
-  /** This device is no member any more. */
-  removed(batch: Batch): void {
+  /** This device is no member any more, or nothing goes on here: what waits will not be ordered. */
+  ended(problem: Problem, batch: Batch): void {
     for (const row of this.#cell.outgoing) {
-      if (row.intent.type === 'message') this.#fail(row.id, { cause: 'conversation.left' }, batch);
+      if (row.intent.type === 'message') this.#fail(row.id, problem, batch);
     }
   }
 }

@@ -1,5 +1,6 @@
-import { type DeviceId, domainOf, ok, type Result, reject, type UserAddress } from '@norc/protocol/base';
+import { type DeviceId, type Domain, domainOf, ok, type Result, reject, type UserAddress } from '@norc/protocol/base';
 import type { AskFailure } from '../session/ask.ts';
+import type { Problem } from '../timeline/causes.ts';
 import type { EngineContext } from './context.ts';
 import { mayOpenLater } from './dispositions.ts';
 
@@ -16,8 +17,11 @@ export interface ClaimedPackages {
   readonly unavailable: readonly UserAddress[];
 }
 
-/** `fate` as in AskFailure: what was lost is asked for again, which claims other packages. */
-export type ClaimFailure = Pick<AskFailure, 'fate' | 'code' | 'detail' | 'retryAfterMilliseconds'>;
+/** `fate` as in AskFailure: what was lost is asked for again, which claims other packages. `org`, `problem`: as in EngineReject. */
+export interface ClaimFailure extends Pick<AskFailure, 'fate' | 'code' | 'detail' | 'retryAfterMilliseconds'> {
+  readonly org?: Domain;
+  readonly problem?: Problem;
+}
 
 /**
  * Claims a KeyPackage of every device of these users but this one. What is offered is

@@ -1,4 +1,4 @@
-import { parseAuthenticatedData, peekMessage, type Received } from '@norc/mls';
+import { parseAuthenticatedData, parseProposalData, peekMessage, type Received } from '@norc/mls';
 import { type ErrorName, idFromBytes, type MessageId, sameBytes } from '@norc/protocol/base';
 import { decodeContent, encodeContent, type MessageContent } from '@norc/protocol/norc-c';
 import type { LogEntry } from '@norc/protocol/norc-f';
@@ -6,6 +6,7 @@ import type { ClientWrite } from '../store/port.ts';
 import type { ConversationDetails, ConversationRow, MessageKey, MessageRow, OutgoingRow } from '../store/rows.ts';
 import type { Problem } from '../timeline/causes.ts';
 import { takeIn, targetsOf } from '../timeline/take-in.ts';
+import { type LevelRefusal, refuseReceived } from '../trust/level-check.ts';
 import type { Batch } from './batch.ts';
 import type { Cell } from './cell.ts';
 import type { EngineContext } from './context.ts';
@@ -43,10 +44,14 @@ export async function takeMessage(
   if (group === undefined || !group.active) return addProblem(cell, entry, batch, { cause: 'key.before_join' });
   // The hub's word for what this is: the engine must not be given a commit as a message.
   if (!isWhatItSays(cell, entry)) return addProblem(cell, entry, batch, { cause: 'key.tampered' });
+  const refused = await refuseReceived(ctx.anchors, ctx.self.org, entry, group.settings.level);
+  if (refused !== undefined && mayOpenLater(refused.code)) return 'blocked';
   const received = await group.receive(entry.body);
   if (!received.ok && mayOpenLater(received.error.code)) return 'blocked';
   batch.groupChanged('ratchets'); // also a message that was refused may have used up a key
   if (!received.ok) return addProblem(cell, entry, batch, problemOf(received.error.code, entry));
+  // Opened all the same: its key is erased, and only its true sender can have it withheld.
+  if (refused !== undefined && isFrom(entry, received.value)) return withhold(ctx, cell, entry, batch, refused);
   if (received.value.kind !== 'application' || !isSentAsTold(cell, batch, entry, received.value)) {
     return addProblem(cell, entry, batch, { cause: 'key.tampered' });
   }
@@ -60,9 +65,29 @@ export function isWhatItSays(cell: Cell, entry: LogEntry): boolean {
   if (!peeked.ok) return false;
   const { contentType, conversation, epoch, authenticatedData } = peeked.value;
   if (contentType !== entry.kind || conversation !== cell.id || epoch !== entry.epoch) return false;
-  if (contentType === 'proposal') return true; // carries no envelope
-  const data = parseAuthenticatedData(authenticatedData);
+  const isOfHub = peeked.value.wire === 'public' && peeked.value.senderLeaf === undefined;
+  if (contentType === 'proposal' && !isOfHub) return true; // a member's carries no envelope
+  const data = isOfHub ? parseProposalData(authenticatedData) : parseAuthenticatedData(authenticatedData);
   return data.ok && data.value.messageId === entry.messageId && data.value.label === entry.label;
+}
+
+/** [DEV-15] Its label is above what its sender's organisation, or ours, may have: nobody sees what it says. */
+function withhold(
+  ctx: EngineContext,
+  cell: Cell,
+  entry: LogEntry,
+  batch: Batch,
+  { org, problem: why }: LevelRefusal,
+): Taken {
+  const { senderUser: user, label } = entry;
+  const level = 'level' in why && why.level !== undefined ? { level: why.level } : {};
+  const problem = { cause: 'trust.withheld', user, org, label, ...level } as const;
+  ctx.emit({ type: 'warning', warning: 'message_withheld', problem, conversationId: cell.id });
+  return addProblem(cell, entry, batch, problem);
+}
+
+function isFrom(entry: LogEntry, received: Received): boolean {
+  return received.kind === 'application' && received.sender.identity.deviceId === entry.sender;
 }
 
 /** Who signed it inside MLS is whom the log names, under the conversation's label. */

@@ -28,6 +28,11 @@ export class Turn {
     this.#alarm.set(Math.min(Math.max(rank, 0), TURNS_MAX) * this.#turnMs, run);
   }
 
+  /** For what may be done by several at once. */
+  after(delayMs: number, run: () => void): void {
+    this.#alarm.set(delayMs, run);
+  }
+
   cancel(): void {
     this.#alarm.clear();
   }

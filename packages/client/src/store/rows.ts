@@ -92,7 +92,7 @@ export interface ConversationDetails {
   readonly level: TrustLevel;
   readonly createdAt: Instant;
   /** `left`: this device is no member any more. `paused`: frozen until a removal is committed. */
-  readonly standing: 'open' | 'paused' | 'left';
+  readonly standing: 'open' | 'paused' | 'left' | 'closed';
 }
 
 export interface ConversationRow extends ConversationDetails {
@@ -130,7 +130,8 @@ export interface MessageRow extends MessageKey {
 }
 
 export type OwnState =
-  | { readonly state: 'sending' }
+  /** `waits`: what has to pass before it goes, where that is known. */
+  | { readonly state: 'sending'; readonly waits?: Problem }
   /** The home server holds it durably. */
   | { readonly state: 'accepted' }
   | { readonly state: 'failed'; readonly problem: Problem };

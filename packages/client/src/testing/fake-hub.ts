@@ -1,4 +1,12 @@
-import { createGroupViews, type GroupView, type GroupViews, parseAuthenticatedData, peekMessage } from '@norc/mls';
+import {
+  createGroupViews,
+  type GroupView,
+  type GroupViews,
+  parseAuthenticatedData,
+  parseProposalData,
+  peekMessage,
+  type RemovalCause,
+} from '@norc/mls';
 import { createNodeMlsProvider } from '@norc/mls/node';
 import {
   type Clock,
@@ -12,6 +20,7 @@ import {
   type Result,
   reject,
   type UserAddress,
+  utf8,
 } from '@norc/protocol/base';
 import type { Crypto, KeyPair } from '@norc/protocol/crypto';
 import type { NorcCBody } from '@norc/protocol/norc-c';
@@ -85,7 +94,7 @@ export class FakeHub {
       verifyCredential,
       ...(verifyHub === undefined ? {} : { verifyHub }),
     });
-    const allowed = { kind: 'allow', level: 'basic', natoCapable: false } as const;
+    const allowed = { kind: 'allow', level: 'nato', natoCapable: true } as const;
     this.#paths = (domains) => new Map(Array.from(domains, (domain) => [domain, allowed]));
     this.#grown = grown;
   }
@@ -139,11 +148,8 @@ export class FakeHub {
     });
   }
 
-  async #append(
-    log: FakeLog,
-    submission: Submission,
-    header: Result<MlsHeader> = readHeader(submission.body),
-  ): Promise<Result<LinkedEntry>> {
+  async #append(log: FakeLog, submission: Submission): Promise<Result<LinkedEntry>> {
+    const header = readHeader(submission.body);
     if (!header.ok) return header;
     const before = log.entries.find((entry) => entry.messageId === submission.messageId);
     const ordered = before === undefined ? {} : { ordered: before };
@@ -191,19 +197,25 @@ export class FakeHub {
   }
 
   /** The hub proposes to remove a device, as an external sender of the group. */
-  propose(conversation: ConversationId, device: DeviceId, keys: KeyPair): Promise<Result<LinkedEntry>> {
+  propose(
+    conversation: ConversationId,
+    device: DeviceId,
+    keys: KeyPair,
+    cause: RemovalCause = 'device_revoked',
+  ): Promise<Result<LinkedEntry>> {
     return this.#oneByOne(async () => {
       const log = this.logs.get(conversation);
       const leaf = log?.view.members.find(({ identity }) => identity.deviceId === device)?.leafIndex;
       if (log === undefined || leaf === undefined) return reject('forbidden', 'device');
-      const { hub, label, epoch } = log.state;
-      const { publicKey, privateKey: signPrivateKey } = keys;
-      const body = await log.view.proposeRemove(leaf, { publicKey, signPrivateKey });
-      const messageId: MessageId = idFromBytes(this.#crypto.blake3(body).slice(0, 16));
-      const authenticatedData = { conversation, messageId, label };
-      const header: MlsHeader = { conversation, epoch, wire: 'public', contentType: 'proposal', authenticatedData };
+      const { hub, label } = log.state;
+      const { publicKey, privateKey } = keys;
+      const signer = { publicKey, sign: async (bytes: Uint8Array) => this.#crypto.ed25519.sign(privateKey, bytes) };
+      const messageId: MessageId = idFromBytes(
+        this.#crypto.blake3(utf8(`${device} ${log.state.headSeq}`)).slice(0, 16),
+      );
+      const body = await log.view.proposeRemove(leaf, signer, { conversation, messageId, label, cause });
       const from = { sender: HUB_DEVICE, senderUser: hubUser(hub), origin: hub };
-      return await this.#append(log, { conversation, messageId, kind: 'proposal', body, ...from }, ok(header));
+      return await this.#append(log, { conversation, messageId, kind: 'proposal', body, ...from });
     });
   }
 
@@ -254,8 +266,9 @@ function groupMember({ identity, leafIndex }: GroupView['members'][number]) {
 export function readHeader(body: Uint8Array): Result<MlsHeader> {
   const peeked = peekMessage(body);
   if (!peeked.ok) return peeked;
-  const data = parseAuthenticatedData(peeked.value.authenticatedData);
-  if (!data.ok) return data;
   const { conversation, epoch, wire, contentType } = peeked.value;
+  const parse = contentType === 'proposal' ? parseProposalData : parseAuthenticatedData;
+  const data = parse(peeked.value.authenticatedData);
+  if (!data.ok) return data;
   return ok({ conversation, epoch, wire, contentType, authenticatedData: data.value });
 }

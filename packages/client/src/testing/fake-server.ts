@@ -136,6 +136,11 @@ export class FakeServer {
     this.listDevices(device.user);
   }
 
+  /** Tells every device here, unasked. */
+  tell(message: NorcCMessage): void {
+    for (const session of this.sessions) if (session.device !== undefined) session.push(message);
+  }
+
   /** Tells every device of the user. */
   listDevices(user: UserAddress): void {
     for (const session of this.sessions) {

@@ -96,9 +96,13 @@ export class TestWorld {
 
   organisationFor(asking: FakeOrganisation, domain: Domain): NorcCBody<'org_response'> {
     const subject = this.#options.organisations.find((one) => one.domain === domain);
-    if (subject === undefined || subject === asking) return { domain, level: 'untrusted' };
-    const certificate = this.#options.trust(asking, subject);
-    return { domain, level: 'basic', trust_certificate: certificate, issuer_certificate: asking.certificate.bytes };
+    if (subject === asking) return { domain, level: 'classified' };
+    if (subject === undefined) return { domain, level: 'untrusted' };
+    return {
+      ...{ domain, level: 'nato', issuer_certificate: asking.certificate.bytes },
+      ...{ trust_certificate: this.#options.trust(asking, subject) },
+      ...{ received_certificate: this.#options.trust(subject, asking) },
+    };
   }
 
   address(domain: Domain): ServerAddress {

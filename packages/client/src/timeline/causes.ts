@@ -15,7 +15,18 @@ export interface CauseDetails {
   /** Not authentic, or not what its sender sealed. It was dropped. */
   'key.tampered': None;
   'trust.none': { readonly org?: string };
-  'trust.too_low': { readonly label?: Label; readonly level?: TrustLevel };
+  /** `org`: with whom the level is so; absent, the conversation's own. */
+  'trust.too_low': { readonly label?: Label; readonly level?: TrustLevel; readonly org?: string };
+  /** An organisation that may not be in a conversation with this floor. */
+  'trust.below_floor': { readonly org?: string; readonly level?: TrustLevel; readonly floor?: TrustLevel };
+  'trust.suspended': { readonly org?: string };
+  /** A message that came and is not shown. `level`: absent when trust with `org` is over. */
+  'trust.withheld': {
+    readonly user: UserAddress;
+    readonly org: string;
+    readonly label: Label;
+    readonly level?: TrustLevel;
+  };
   'trust.revoked': { readonly org?: string; readonly at?: Instant };
   'trust.expired': { readonly org?: string };
   'trust.expiring': { readonly org: string; readonly days: number };
@@ -67,7 +78,7 @@ const CAUSE_OF_ERROR: Readonly<Record<ErrorName, PlainCause>> = {
   certificate_expired: 'server.not_genuine',
   forbidden: 'conversation.left',
   label_not_allowed: 'trust.too_low',
-  below_floor: 'trust.too_low',
+  below_floor: 'trust.below_floor',
   conversation_frozen: 'conversation.paused',
   approval_required: 'trust.too_low',
   approval_expired: 'trust.too_low',
@@ -110,6 +121,8 @@ const CAUSE_OF_ERROR: Readonly<Record<ErrorName, PlainCause>> = {
   trust_declined: 'trust.none',
   revocation_gap: 'trust.stale',
   revocation_fork: 'trust.stale',
+  rotation_gap: 'trust.stale',
+  rotation_fork: 'trust.stale',
   no_route: 'peer.unreachable',
   ttl_expired: 'message.expired',
   loop: 'peer.unreachable',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ERRORS, type ErrorName, LEVELS, type TrustLevel, type UserAddress } from '@norc/protocol/base';
+import { type Domain, ERRORS, type ErrorName, LEVELS, type TrustLevel, type UserAddress } from '@norc/protocol/base';
 import { ANNA, at, BRUNO } from '../store/samples.ts';
 import { causeOfError, type Problem, problemOfError } from './causes.ts';
 import { en, highestMarking, plainContext } from './messages-en.ts';
@@ -22,11 +22,39 @@ test('sentences name the details that are known', () => {
   const cases: readonly [Problem, string][] = [
     [
       { cause: 'trust.revoked', org: 'mod.example', at: at(1) },
-      'mod.example was blocked at 10:14. Your message was not sent.',
+      'mod.example was blocked at 10:14. Your message was not sent. Ask your administrator.',
     ],
     [
       { cause: 'trust.too_low', label: 'secret', level: 'verified' },
       "SECRET can't be sent here: this conversation is Verified and allows up to CONFIDENTIAL.",
+    ],
+    [
+      { cause: 'trust.too_low', label: 'confidential', level: 'basic', org: 'mod.example' },
+      "CONFIDENTIAL can't go to mod.example: its level is Basic and allows up to OFFICIAL USE ONLY. Use a lower marking, or ask your administrator.",
+    ],
+    [
+      { cause: 'trust.too_low', label: 'nato_restricted', level: 'verified', org: 'mod.example' },
+      'NATO RESTRICTED needs NATO clearance on both sides, which mod.example lacks. Ask your administrator.',
+    ],
+    [
+      { cause: 'trust.below_floor', org: 'mod.example', level: 'basic', floor: 'verified' },
+      "mod.example can't be in here: its level is Basic, and this conversation needs Verified. Start a new conversation with it.",
+    ],
+    [
+      { cause: 'trust.withheld', user: BRUNO, org: 'mod.example', label: 'secret', level: 'basic' },
+      'A message from bruno marked SECRET is not shown: Basic with mod.example allows up to OFFICIAL USE ONLY. Ask your administrator.',
+    ],
+    [
+      { cause: 'trust.withheld', user: BRUNO, org: 'mod.example', label: 'secret' },
+      'A message from bruno marked SECRET is not shown: trust with mod.example is over. Ask your administrator.',
+    ],
+    [
+      { cause: 'trust.suspended', org: 'mod.example' },
+      'Trust with mod.example is suspended. Your message is kept and sent when that is lifted. Your administrators know how long.',
+    ],
+    [
+      { cause: 'trust.stale', org: 'mod.example' },
+      'Nothing was heard from mod.example about blocked partners for too long. Your message is kept and sent when that is settled.',
     ],
     [
       { cause: 'trust.expiring', org: 'mod.example', days: 6 },
@@ -52,6 +80,8 @@ test('states are words, with numbers only where there is more than one other per
   assert.equal(en.state({ state: 'delivered', delivered: 1, read: 0, of: 1 }, context), 'Delivered');
   assert.equal(en.state({ state: 'read', delivered: 2, read: 2, of: 5 }, context), 'Read by 2 of 5');
   const failed = en.state({ state: 'failed', problem: { cause: 'trust.none', org: 'x.example' } }, context);
+  const waits = en.state({ state: 'sending', waits: { cause: 'trust.suspended', org: 'x.example' } }, context);
+  assert.match(waits, /^Waiting: Trust with x\.example is suspended\./);
   assert.equal(failed, 'Not sent: Your organisation and x.example have no agreement. Ask your administrator.');
 });
 
@@ -60,6 +90,10 @@ test('notices say who did what, and own acts are own', () => {
     [{ notice: 'joined', users: [BRUNO, CARLA], by: ANNA }, 'You added bruno and carla.'],
     [{ notice: 'joined', users: [ANNA], by: BRUNO }, 'bruno added you.'],
     [{ notice: 'device_added', user: BRUNO, count: 1 }, 'bruno added a device.'],
+    [
+      { notice: 'below_floor', org: 'mod.example' as Domain, by: BRUNO },
+      'bruno added people of mod.example, whose level is too low for this conversation. Nothing more is sent from this device. Tell your administrator.',
+    ],
   ];
   for (const [notice, sentence] of cases) assert.equal(en.notice(notice, context), sentence);
 });

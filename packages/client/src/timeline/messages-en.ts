@@ -1,7 +1,7 @@
 import { type Instant, LABELS, LEVELS, localPartOf, type TrustLevel, type UserAddress } from '@norc/protocol/base';
 import type { CauseDetails, Problem } from './causes.ts';
 import { LEVEL_CHIPS, MARKINGS } from './markings.ts';
-import type { Notice } from './notices.ts';
+import type { Notice, TrustEndCause } from './notices.ts';
 import type { MessageState } from './states.ts';
 
 /**
@@ -37,8 +37,12 @@ const causes: CauseTexts = {
   'key.tampered': () => 'A message was damaged on the way or changed by somebody. It was discarded and reported.',
   'trust.none': (d) => `Your organisation and ${d.org ?? 'theirs'} have no agreement. Ask your administrator.`,
   'trust.too_low': (d) => tooLow(d),
+  'trust.below_floor': (d) => belowFloor(d),
+  'trust.suspended': (d) =>
+    `Trust with ${d.org ?? 'the other organisation'} is suspended. Your message is kept and sent when that is lifted. Your administrators know how long.`,
+  'trust.withheld': (d, context) => withheld(d, context),
   'trust.revoked': (d, { time }) =>
-    `${theOrg(d.org)} was blocked${d.at === undefined ? '' : ` at ${time(d.at)}`}. Your message was not sent.`,
+    `${theOrg(d.org)} was blocked${d.at === undefined ? '' : ` at ${time(d.at)}`}. Your message was not sent. Ask your administrator.`,
   'trust.expired': (d) => `The agreement with ${d.org ?? 'the other organisation'} has ended. Ask your administrator.`,
   'trust.expiring': (d) =>
     `The agreement with ${d.org} ends in ${d.days === 1 ? 'one day' : `${d.days} days`}. Your administrators know.`,
@@ -81,11 +85,31 @@ const causes: CauseTexts = {
   'call.not_encrypted': () => 'The call was ended because it could not be encrypted.',
 };
 
-function tooLow(details: CauseDetails['trust.too_low']): string {
-  const { label, level } = details;
-  if (label === undefined || level === undefined) return 'The trust between the organisations does not allow this.';
-  const word = LEVEL_CHIPS[level].word;
-  return `${MARKINGS[label].banner} can't be sent here: this conversation is ${word} and allows up to ${highestMarking(level)}.`;
+function tooLow({ label, level, org }: CauseDetails['trust.too_low']): string {
+  if (label === undefined || level === undefined)
+    return 'The trust between the organisations does not allow this. Ask your administrator.';
+  const { banner } = MARKINGS[label];
+  if (LABELS[label].nato && LEVELS[level].rank >= LEVELS[LABELS[label].level].rank)
+    return `${banner} needs NATO clearance on both sides, which ${org ?? 'this conversation'} lacks. Ask your administrator.`;
+  const allows = `allows up to ${highestMarking(level)}`;
+  const { word } = LEVEL_CHIPS[level];
+  if (org === undefined) return `${banner} can't be sent here: this conversation is ${word} and ${allows}.`;
+  return `${banner} can't go to ${org}: its level is ${word} and ${allows}. Use a lower marking, or ask your administrator.`;
+}
+
+function belowFloor({ org, level, floor }: CauseDetails['trust.below_floor']): string {
+  const who = theOrg(org);
+  if (level === undefined || floor === undefined)
+    return `${who} is below the level of this conversation. Start a new conversation with it.`;
+  const needs = `this conversation needs ${LEVEL_CHIPS[floor].word}`;
+  return `${who} can't be in here: its level is ${LEVEL_CHIPS[level].word}, and ${needs}. Start a new conversation with it.`;
+}
+
+function withheld({ user, org, label, level }: CauseDetails['trust.withheld'], { name }: TextContext): string {
+  const what = `A message from ${name(user)} marked ${MARKINGS[label].banner} is not shown`;
+  if (level === undefined) return `${what}: trust with ${org} is over. Ask your administrator.`;
+  const allows = `${LEVEL_CHIPS[level].word} with ${org} allows up to ${highestMarking(level)}`;
+  return `${what}: ${allows}. Ask your administrator.`;
 }
 
 /** The highest label that a level carries. */
@@ -118,7 +142,7 @@ function problem(what: Problem, context: TextContext): string {
 function stateText(state: MessageState, context: TextContext): string {
   switch (state.state) {
     case 'sending':
-      return 'Sending';
+      return state.waits === undefined ? 'Sending' : `Waiting: ${problem(state.waits, context)}`;
     case 'sent':
       return 'Sent';
     case 'delivered':
@@ -136,6 +160,11 @@ const list = (users: readonly UserAddress[], { name }: TextContext): string =>
 /** "You" in the middle of a sentence is "you". */
 const inside = (text: string): string => (text === 'You' ? 'you' : text);
 
+function endReason(cause: TrustEndCause): string {
+  if (cause === 'trust_revoked') return ' (revoked)';
+  return cause === 'trust_expired' ? ' (expired)' : '';
+}
+
 function notice(what: Notice, context: TextContext): string {
   const { name } = context;
   switch (what.notice) {
@@ -145,6 +174,12 @@ function notice(what: Notice, context: TextContext): string {
       return `${name(what.by)} added ${inside(list(what.users, context))}.`;
     case 'removed':
       return `${name(what.by)} removed ${inside(list(what.users, context))}.`;
+    case 'organisation_removed':
+      return `${what.org} was removed: trust ended${endReason(what.cause)}.`;
+    case 'closed':
+      return `This conversation is closed: trust with ${what.org} ended${endReason(what.cause)}.`;
+    case 'below_floor':
+      return `${name(what.by)} added people of ${what.org}, whose level is too low for this conversation. Nothing more is sent from this device. Tell your administrator.`;
     case 'left':
       return `${name(what.user)} left.`;
     case 'device_added':

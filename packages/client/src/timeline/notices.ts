@@ -1,4 +1,6 @@
-import type { UserAddress } from '@norc/protocol/base';
+import type { Domain, UserAddress } from '@norc/protocol/base';
+
+export type TrustEndCause = 'trust_revoked' | 'trust_expired' | 'trust_ended';
 
 /**
  * Lines that the conversation itself writes: who came and went, whose devices
@@ -9,6 +11,12 @@ export type Notice =
   | { readonly notice: 'created'; readonly by: UserAddress }
   | { readonly notice: 'joined'; readonly users: readonly UserAddress[]; readonly by: UserAddress }
   | { readonly notice: 'removed'; readonly users: readonly UserAddress[]; readonly by: UserAddress }
+  /** All its devices that were here, at the word of the hub: trust between organisations ended. */
+  | { readonly notice: 'organisation_removed'; readonly org: Domain; readonly cause: TrustEndCause }
+  /** Nothing goes on here: trust with this organisation ended. */
+  | { readonly notice: 'closed'; readonly org: Domain; readonly cause: TrustEndCause }
+  /** Somebody of an organisation below the conversation's level was let in: nothing more is sent from here. */
+  | { readonly notice: 'below_floor'; readonly org: Domain; readonly by: UserAddress }
   | { readonly notice: 'left'; readonly user: UserAddress }
   | { readonly notice: 'device_added'; readonly user: UserAddress; readonly count: number }
   | { readonly notice: 'device_removed'; readonly user: UserAddress; readonly count: number }

@@ -5,7 +5,8 @@ import type { TimelineEntry } from './entries.ts';
 
 /** What the sender sees about an own message. `delivered`, `read`: how many of the `of` other people. */
 export type MessageState =
-  | { readonly state: 'sending' }
+  /** `waits`: what has to pass before it goes. */
+  | { readonly state: 'sending'; readonly waits?: Problem }
   /** The own server has it. */
   | { readonly state: 'sent' }
   | { readonly state: 'delivered' | 'read'; readonly delivered: number; readonly read: number; readonly of: number }
@@ -21,7 +22,7 @@ export function messageState(
 ): MessageState {
   const { seq, state } = entry;
   if (seq === undefined) {
-    if (state?.state === 'failed') return state;
+    if (state?.state === 'failed' || state?.state === 'sending') return state;
     return { state: state?.state === 'accepted' ? 'sent' : 'sending' };
   }
   const reached = (name: Mark['mark']) =>

@@ -3,15 +3,17 @@ import { test } from 'node:test';
 import { nodeCrypto } from '@norc/crypto/node';
 import { createMlsEngine } from '@norc/mls';
 import { createNodeMlsProvider } from '@norc/mls/node';
-import { type Domain, type Result, reject } from '@norc/protocol/base';
+import { type Domain, instant, type Result, reject, TRUST_REASONS } from '@norc/protocol/base';
 import { draftServerCertificate, signDocumentWith } from '@norc/protocol/crypto';
 import type { NorcCBody } from '@norc/protocol/norc-c';
+import { draftRevocation, emptyRevocations, type GrantedLevel } from '@norc/protocol/norc-t';
 import * as testkit from '@norc/testkit';
 import { type Answer, type Asking, type AskType, failure } from '../session/ask.ts';
 import { memoryStore } from '../store/index.ts';
 import { ManualTime } from '../testing/manual-time.ts';
 import { standardWorld } from '../testing/standard-world.ts';
 import { TrustAnchors } from './anchors.ts';
+import { RootBook } from './root-book.ts';
 
 const alpha = testkit.testOrganisation('alpha.example');
 const bravo = testkit.testOrganisation('bravo.example');
@@ -22,9 +24,10 @@ const DAY_MS = 86_400_000;
 type OrgAnswer = NorcCBody<'org_response'>;
 
 function answerWith(issuer: typeof alpha, subject: typeof alpha, changes = {}): OrgAnswer {
-  const { document } = testkit.testTrustCertificate(issuer, subject, changes);
-  const issuer_certificate = issuer.certificate.bytes;
-  return { domain: subject.domain, level: 'basic', trust_certificate: document.bytes, issuer_certificate };
+  const given = testkit.testTrustCertificate(issuer, subject, changes).document.bytes;
+  const received_certificate = testkit.testTrustCertificate(subject, issuer, changes).document.bytes;
+  const certificates = { trust_certificate: given, received_certificate };
+  return { domain: subject.domain, level: 'nato', ...certificates, issuer_certificate: issuer.certificate.bytes };
 }
 
 /** Anchors of a device of alpha, whose server says what the test says. */
@@ -41,6 +44,7 @@ function anchorsWith(store = memoryStore(), time = new ManualTime(testkit.TEST_E
   const session = { isReady: true, request } as unknown as Asking; // the rest is not used
   const anchors = new TrustAnchors({
     ...{ crypto: nodeCrypto, clock: time, store, session, own: alpha.pinned },
+    roots: new RootBook({ crypto: nodeCrypto, clock: time, store }),
     onForged: (org, detail) => forged.push(`${org}: ${detail}`),
   });
   return { anchors, server, forged, asked, store, time };
@@ -116,6 +120,148 @@ test('a root key never changes by itself, not even after trust was withdrawn', a
   assert.deepEqual(forged, ['bravo.example: subject or its root key']);
   server.says = answerWith(alpha, bravo);
   assert.ok((await anchors.organisation(bravoName)).ok);
+});
+
+const levelOf = async (anchors: TrustAnchors) => {
+  const found = await anchors.organisation(bravoName);
+  return found.ok ? found.value.level : found.error.code;
+};
+
+/** The pair with a level each way, and what the own server claims of it. */
+function pairAt(
+  given: GrantedLevel,
+  received: GrantedLevel,
+  claims: OrgAnswer['level'] = 'nato',
+  changes = {},
+): OrgAnswer {
+  const certificate = (issuer: typeof alpha, subject: typeof alpha, level: GrantedLevel) =>
+    testkit.testTrustCertificate(issuer, subject, { level, ...changes }).document.bytes;
+  return {
+    ...answerWith(alpha, bravo),
+    ...{ level: claims, nato_capable: true, trust_certificate: certificate(alpha, bravo, given) },
+    received_certificate: certificate(bravo, alpha, received),
+  };
+}
+
+test('[DEV-13] the level is the lower of both certificates: the own server may say less and never more', async () => {
+  const cases: readonly (readonly [OrgAnswer, string])[] = [
+    [pairAt('verified', 'classified'), 'verified'],
+    [pairAt('classified', 'basic'), 'basic'],
+    [pairAt('classified', 'classified', 'verified'), 'verified'],
+    [pairAt('classified', 'classified', 'untrusted'), 'not_trusted'],
+  ];
+  for (const [says, expected] of cases) {
+    const { anchors, server } = anchorsWith();
+    server.says = says;
+    assert.equal(await levelOf(anchors), expected);
+  }
+  const { anchors, server } = anchorsWith();
+  server.says = pairAt('verified', 'verified');
+  assert.ok((await anchors.organisation(bravoName)).ok);
+  assert.equal(anchors.current(bravoName)?.natoCapable, false, 'neither certificate says so');
+});
+
+test('[DEV-13] what the other organisation gave is checked too: nothing, or anybody else’s, is no trust', async () => {
+  const { received_certificate: _kept, ...withheld } = answerWith(alpha, bravo);
+  const foreign = testkit.testTrustCertificate(echo, alpha).document.bytes;
+  const tampered = testkit.resigned(answerWith(alpha, bravo).received_certificate ?? new Uint8Array(), echo, {});
+  const cases: readonly (readonly [OrgAnswer, string, number])[] = [
+    [withheld, 'not_trusted', 0],
+    [{ ...withheld, received_certificate: foreign }, 'certificate_invalid', 1],
+    [{ ...withheld, received_certificate: tampered }, 'certificate_invalid', 1],
+  ];
+  for (const [says, code, reported] of cases) {
+    const { anchors, server, forged } = anchorsWith();
+    server.says = says;
+    assert.equal(codeOf(await anchors.organisation(bravoName)), code);
+    assert.equal(forged.length, reported);
+  }
+});
+
+test('[DEV-13] a condition acts at its deadline, whatever the own server says, unless its issuer said that it was met', async () => {
+  const deadline = testkit.TEST_EPOCH + DAY_MS;
+  const condition = { name: 'audit', kind: 'audit', deadline, action: 'downgrade', level: 'basic' } as const;
+  const says = pairAt('verified', 'verified', 'nato', { conditions: [condition] });
+  const { anchors, server, time } = anchorsWith();
+  server.says = says;
+  assert.equal(await levelOf(anchors), 'verified');
+  await time.advance(DAY_MS, async () => undefined);
+  assert.equal(anchors.current(bravoName), undefined, 'what was learned does not outlive it');
+  assert.equal(await levelOf(anchors), 'basic');
+  const met = (issuer: typeof alpha, subject: typeof alpha, signer = issuer) => {
+    const certificate_id = testkit.testTrustCertificate(issuer, subject, {
+      level: 'verified',
+      conditions: [condition],
+    }).certificateId;
+    const draft = draftRevocation(emptyRevocations(issuer.domain), {
+      ...{ subject: subject.domain, certificate_id, action: 'condition_met', condition: 'audit', reason: 'it came' },
+      ...{ issued_at: testkit.TEST_EPOCH, effective_at: testkit.TEST_EPOCH },
+    });
+    return signDocumentWith(nodeCrypto, draft, signer.server).bytes;
+  };
+  for (const [statements, expected] of [
+    [[met(alpha, bravo), met(bravo, alpha)], 'verified'],
+    [[met(alpha, bravo)], 'basic'],
+    [[met(alpha, bravo), met(bravo, alpha, echo)], 'basic'],
+  ] as const) {
+    const other = anchorsWith(memoryStore(), time);
+    other.server.says = { ...says, statements };
+    assert.equal(await levelOf(other.anchors), expected);
+  }
+});
+
+test('a notice of the own server ends what was learned before it: nothing is fallen back on', async () => {
+  const { anchors, server, asked } = anchorsWith();
+  server.says = answerWith(alpha, bravo);
+  assert.equal(await levelOf(anchors), 'basic');
+  await anchors.changed(bravoName, false);
+  assert.equal(anchors.current(bravoName), undefined);
+  server.says = 'nothing';
+  assert.equal(await levelOf(anchors), 'no_route');
+  assert.ok((await anchors.pinned(bravoName)).ok, 'who its people are has not changed');
+  server.says = answerWith(alpha, bravo);
+  assert.equal(await levelOf(anchors), 'basic');
+  assert.equal(asked.length, 3 + 1);
+});
+
+test('stale trust carries nothing, and people stay who they are', async () => {
+  const { anchors, server, time } = anchorsWith();
+  server.says = answerWith(alpha, bravo);
+  assert.equal(await levelOf(anchors), 'basic');
+  await time.advance(600_001, async () => undefined);
+  server.says = { domain: bravoName, level: 'untrusted', reason: TRUST_REASONS.stale.number };
+  assert.equal(await levelOf(anchors), 'trust_stale');
+  assert.ok((await anchors.pinned(bravoName)).ok);
+  assert.ok((await anchors.receiving(bravoName, time.now())).ok, 'what an honest server has came before');
+});
+
+test('what was ordered before trust ended is judged by what counted then; what came later is not shown', async () => {
+  const { anchors, server, time, store } = anchorsWith();
+  server.says = answerWith(alpha, bravo);
+  assert.equal(await levelOf(anchors), 'basic');
+  await time.advance(DAY_MS, async () => undefined);
+  const ended = time.now();
+  await anchors.changed(bravoName, true);
+  server.says = { domain: bravoName, level: 'untrusted', reason: TRUST_REASONS.revoked.number };
+  assert.equal(await levelOf(anchors), 'trust_revoked');
+  const again = anchorsWith(store, time);
+  again.server.says = server.says;
+  for (const one of [anchors, again.anchors]) {
+    assert.ok((await one.receiving(bravoName, instant(ended - 1))).ok);
+    assert.equal(codeOf(await one.receiving(bravoName, instant(ended + DAY_MS))), 'trust_revoked');
+  }
+});
+
+test("inside the own organisation the own server's word counts, and the last one while it does not answer", async () => {
+  const { anchors, server, time } = anchorsWith();
+  assert.equal(codeOf(await anchors.standing(alpha.domain)), 'no_route');
+  server.says = { domain: alpha.domain, level: 'verified' };
+  assert.deepEqual(await anchors.standing(alpha.domain).then((found) => found.ok && found.value.level), 'verified');
+  await time.advance(600_001, async () => undefined);
+  server.says = 'nothing';
+  assert.ok((await anchors.standing(alpha.domain)).ok);
+  server.says = { domain: alpha.domain, level: 'untrusted' };
+  assert.equal(codeOf(await anchors.standing(alpha.domain)), 'insufficient_trust');
 });
 
 /** Another organisation under bravo's name. */

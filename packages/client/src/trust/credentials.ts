@@ -16,8 +16,8 @@ import {
   parseDocument,
   SERVER_CERTIFICATE,
   verifyDeviceCertificate,
-  verifyServerCertificate,
 } from '@norc/protocol/crypto';
+import { hubCertificate, verifyHubKey } from '@norc/protocol/norc-f';
 import type { TrustAnchors } from './anchors.ts';
 import { checkingTime } from './clock-skew.ts';
 
@@ -77,15 +77,12 @@ function remember(verdicts: Map<string, Verdict>, name: string, verdict: Verdict
 /** Whose server may propose removals: a server key of the hub, certified by the root key pinned for it. */
 export function hubVerifier(crypto: Crypto, anchors: TrustAnchors): VerifyHub {
   return async (certificates, signaturePublicKey, now): Promise<Result<Domain>> => {
-    const [certificate, ...rest] = certificates;
-    if (certificate === undefined || rest.length > 0) return reject('credential_invalid', 'a hub has one certificate');
-    const parsed = parseDocument(SERVER_CERTIFICATE, certificate);
+    const parsed = hubCertificate(certificates);
     if (!parsed.ok) return parsed;
-    const pinned = await anchors.pinned(parsed.value.body.org);
+    const { org, not_before: begins } = parsed.value.body;
+    const pinned = await anchors.pinned(org);
     if (!pinned.ok) return pinned;
-    const verified = verifyServerCertificate(crypto, parsed.value, { pinned: pinned.value, usage: 'server', now });
-    if (!verified.ok) return verified;
-    const { publicKey, org } = verified.value;
-    return sameBytes(publicKey, signaturePublicKey) ? ok(org) : reject('credential_invalid', 'hub key');
+    const at = checkingTime(now, begins);
+    return verifyHubKey(crypto, certificates, signaturePublicKey, { pinned: pinned.value, now: at });
   };
 }

@@ -1,5 +1,5 @@
 import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto';
-import { sameBytes } from '@norc/protocol/base';
+import { sameBytes, zeroBytes } from '@norc/protocol/base';
 import type { Ed25519 } from '@norc/protocol/crypto';
 import { blake3 } from './blake3.ts';
 import { hasSmallOrder, isCanonical, isEd25519PublicKey } from './ed25519-encoding.ts';
@@ -33,9 +33,17 @@ export function sodiumEd25519(sodium: Sodium): Ed25519 {
   };
 }
 
+const expanded = new WeakMap<Uint8Array, { readonly digest: Uint8Array; readonly secretKey: Uint8Array }>();
+
+/** Overwrites what was made of a seed. Call it before the seed itself is overwritten. */
+export function forgetExpandedKey(seed: Uint8Array): void {
+  const known = expanded.get(seed);
+  if (known !== undefined) zeroBytes(known.secretKey);
+  expanded.delete(seed);
+}
+
 /** seed -> seed || public key, kept as long as the caller's seed lives (see private-keys.ts). */
 function sodiumKeyExpansion(sodium: Sodium): (seed: Uint8Array) => Uint8Array {
-  const expanded = new WeakMap<Uint8Array, { readonly digest: Uint8Array; readonly secretKey: Uint8Array }>();
   return (seed) => {
     requireLength(seed, SEED_BYTES, 'an Ed25519 seed');
     const digest = blake3(seed);

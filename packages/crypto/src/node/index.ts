@@ -9,4 +9,5 @@ export {
 export { selfTestBlake3 } from './blake3.ts';
 export { createNodeCrypto, nodeCrypto, nodeCryptoIsAccelerated } from './node-crypto.ts';
 export { nodeClock, nodeRandom } from './ports.ts';
+export { createSealedSigner, openSealedSigner, sealedPublicKey } from './sealed-signer.ts';
 export * from './signer.ts';

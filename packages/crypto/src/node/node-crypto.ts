@@ -5,6 +5,7 @@ import { blake3, hmacBlake3 } from './blake3.ts';
 import { opensslEd25519, sodiumEd25519 } from './ed25519.ts';
 import { opensslMlKem768, opensslX25519 } from './key-exchange.ts';
 import { plainBytes } from './lengths.ts';
+import { opensslMlDsa65 } from './ml-dsa.ts';
 import { loadSodium, type Sodium } from './sodium.ts';
 
 /**
@@ -26,6 +27,7 @@ export function createNodeCrypto(sodium: Sodium | undefined): Crypto {
     x25519: opensslX25519,
     mlKem768: opensslMlKem768,
     ed25519: sodium === undefined ? opensslEd25519() : sodiumEd25519(sodium),
+    mlDsa65: opensslMlDsa65,
   };
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { test } from 'node:test';
 import { ed25519, x25519 } from '@noble/curves/ed25519.js';
+import { ml_dsa65 } from '@noble/post-quantum/ml-dsa.js';
 import { ml_kem768 } from '@noble/post-quantum/ml-kem.js';
 import { fromHex, sameBytes, utf8 } from '@norc/protocol/base';
 import { createNodeCrypto, nodeCrypto } from './node-crypto.ts';
@@ -174,6 +175,56 @@ test('ML-KEM-768: a wrong ciphertext gives the unrelated secret of implicit reje
   assert.deepEqual(secret, ml_kem768.decapsulate(wrong, ml_kem768.keygen(privateKey).secretKey));
   assert.equal(nodeCrypto.mlKem768.decapsulate(privateKey, sealed.ciphertext.subarray(1)), undefined);
   assert.throws(() => nodeCrypto.mlKem768.decapsulate(privateKey.subarray(1), wrong), RangeError);
+});
+
+test('ML-DSA-65 agrees with @noble/post-quantum: keys from a seed, and signatures in both directions', () => {
+  const { mlDsa65 } = nodeCrypto;
+  for (let i = 0; i < 3; i += 1) {
+    const { publicKey, privateKey } = mlDsa65.keyPair(random);
+    const noble = ml_dsa65.keygen(privateKey);
+    assert.deepEqual(publicKey, noble.publicKey);
+    assert.equal(publicKey.length, 1952);
+    const message = random(i * 500);
+    const signature = mlDsa65.sign(privateKey, message);
+    assert.equal(signature.length, 3309);
+    assert.equal(ml_dsa65.verify(signature, message, publicKey), true);
+    for (const extraEntropy of [false, random(32)] as const) {
+      const theirs = ml_dsa65.sign(message, noble.secretKey, { extraEntropy });
+      assert.equal(mlDsa65.verify(publicKey, message, theirs), true, 'hedged and deterministic signatures both verify');
+    }
+  }
+});
+
+test('ML-DSA-65 signs with an empty context: a signature made for another purpose is none here', () => {
+  const { mlDsa65 } = nodeCrypto;
+  const { publicKey, privateKey } = mlDsa65.keyPair(random);
+  const { secretKey } = ml_dsa65.keygen(privateKey);
+  const elsewhere = ml_dsa65.sign(utf8('m'), secretKey, { context: utf8('another protocol') });
+  assert.equal(mlDsa65.verify(publicKey, utf8('m'), elsewhere), false);
+  assert.equal(mlDsa65.verify(publicKey, utf8('m'), ml_dsa65.sign(utf8('m'), secretKey, { context: utf8('') })), true);
+});
+
+test('ML-DSA-65: what a peer changed or sent in another length never verifies and never throws', () => {
+  const { mlDsa65 } = nodeCrypto;
+  const { publicKey, privateKey } = mlDsa65.keyPair(random);
+  const message = utf8('once');
+  const signature = mlDsa65.sign(privateKey, message);
+  for (const at of [0, 47, 48, 2000, 3247, 3308]) {
+    const changed = Uint8Array.from(signature);
+    changed[at] = (changed[at] ?? 0) ^ 1;
+    assert.equal(mlDsa65.verify(publicKey, message, changed), false, `byte ${at}`);
+  }
+  assert.equal(mlDsa65.verify(publicKey, utf8('twice'), signature), false);
+  for (const length of [0, 1, 3308, 3310])
+    assert.equal(mlDsa65.verify(publicKey, message, new Uint8Array(length)), false);
+  for (const length of [0, 32, 1951, 1953]) {
+    assert.equal(mlDsa65.verify(new Uint8Array(length), message, signature), false);
+    assert.equal(mlDsa65.isPublicKey(new Uint8Array(length)), false);
+  }
+  for (const fill of [0, 255]) assert.equal(mlDsa65.verify(new Uint8Array(1952).fill(fill), message, signature), false);
+  assert.equal(mlDsa65.verify(publicKey, message, new Uint8Array(3309).fill(255)), false);
+  assert.throws(() => mlDsa65.sign(new Uint8Array(31), message), RangeError);
+  assert.throws(() => mlDsa65.keyPair(() => new Uint8Array(64)), RangeError);
 });
 
 function nobleAccepts(publicKey: Uint8Array): boolean {

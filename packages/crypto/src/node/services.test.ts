@@ -1,13 +1,23 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fromHex, utf8 } from '@norc/protocol/base';
 import { argon2id, runArgon2id } from './argon2.ts';
+import { forgetExpandedKey, sodiumEd25519 } from './ed25519.ts';
 import { nodeCrypto } from './node-crypto.ts';
 import { nodeClock, nodeRandom } from './ports.ts';
-import { createSignerFile, KeyFileError, openSignerFile, seedSigner } from './signer.ts';
+import {
+  createMlDsa65File,
+  createSignerFile,
+  KeyFileError,
+  mlDsa65Signer,
+  openMlDsa65File,
+  openSignerFile,
+  seedSigner,
+} from './signer.ts';
+import { loadSodium } from './sodium.ts';
 
 let folder = '';
 before(async () => {
@@ -71,6 +81,25 @@ test('a key file is private, survives a restart and is never overwritten', async
   assert.equal(await readFile(path, 'utf8'), before);
 });
 
+test('an ML-DSA-65 key file keeps the seed alone, and is no Ed25519 key file, nor the reverse', async () => {
+  const path = join(folder, 'server-pq.key');
+  const made = await createMlDsa65File(path, nodeRandom);
+  const opened = await openMlDsa65File(path);
+  assert.deepEqual(opened.publicKey, made.publicKey);
+  assert.equal((await stat(path)).mode & 0o777, 0o600);
+  assert.ok((await readFile(path, 'utf8')).length < 80);
+  const signature = await opened.sign(utf8('m'));
+  assert.equal(nodeCrypto.mlDsa65.verify(made.publicKey, utf8('m'), signature), true);
+  await assert.rejects(() => openSignerFile(path), faultOf('not_a_key'));
+  const classical = join(folder, 'classical.key');
+  await createSignerFile(classical, nodeRandom);
+  await assert.rejects(() => openMlDsa65File(classical), faultOf('not_a_key'));
+  await assert.rejects(() => createMlDsa65File(path, nodeRandom), faultOf('exists'));
+  opened.close();
+  await assert.rejects(() => opened.sign(utf8('m')), TypeError);
+  assert.throws(() => mlDsa65Signer(new Uint8Array(31)), RangeError);
+});
+
 test('a key file that is missing, open to others or not a key is named as such, without its content', async () => {
   await assert.rejects(() => openSignerFile(join(folder, 'none')), faultOf('missing'));
   const loose = join(folder, 'loose.key');
@@ -83,6 +112,39 @@ test('a key file that is missing, open to others or not a key is named as such, 
     () => openSignerFile(broken),
     (error: unknown) => faultOf('not_a_key')(error) && error instanceof Error && !error.message.includes('c2Vj'),
   );
+});
+
+test('a key file that is a link is refused, wherever it leads', { skip: process.platform === 'win32' }, async () => {
+  const path = join(folder, 'linked.key');
+  (await createSignerFile(path, nodeRandom)).close();
+  await symlink(path, join(folder, 'link.key'));
+  await assert.rejects(openSignerFile(join(folder, 'link.key')), faultOf('not_a_key'));
+  await assert.rejects(createSignerFile(join(folder, 'link.key'), nodeRandom), faultOf('exists'));
+  await assert.rejects(openSignerFile(folder), faultOf('not_a_key'));
+});
+
+test('what libsodium makes of a seed is overwritten with it', (t) => {
+  const sodium = loadSodium();
+  if (sodium === undefined) return t.skip('no libsodium here');
+  const expanded: Uint8Array[] = [];
+  const watched = sodiumEd25519({
+    ...{
+      crypto_sign_detached: sodium.crypto_sign_detached,
+      crypto_sign_verify_detached: sodium.crypto_sign_verify_detached,
+    },
+    crypto_aead_chacha20poly1305_ietf_encrypt: sodium.crypto_aead_chacha20poly1305_ietf_encrypt,
+    crypto_aead_chacha20poly1305_ietf_decrypt: sodium.crypto_aead_chacha20poly1305_ietf_decrypt,
+    crypto_sign_seed_keypair(publicKey, secretKey, seed) {
+      expanded.push(secretKey);
+      return sodium.crypto_sign_seed_keypair(publicKey, secretKey, seed);
+    },
+  });
+  const seed = nodeRandom.bytes(32);
+  watched.sign(seed, utf8('m'));
+  assert.ok(expanded[0]?.some((byte) => byte !== 0));
+  forgetExpandedKey(seed);
+  assert.deepEqual(expanded[0], new Uint8Array(64));
+  return undefined;
 });
 
 test('random bytes do not repeat; the clock gives whole milliseconds', () => {

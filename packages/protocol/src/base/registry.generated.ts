@@ -10,7 +10,7 @@ export const ERRORS = {
   forbidden: { code: 2001, retryable: false, meaning: 'The requester may not do this, or the object does not exist for it.' },
   label_not_allowed: { code: 2002, retryable: false, meaning: 'The label is above what the trust level carries, or differs from the conversation\'s.' },
   below_floor: { code: 2003, retryable: false, meaning: 'An organisation is below the conversation\'s trust floor.' },
-  conversation_frozen: { code: 2004, retryable: false, meaning: 'The conversation is frozen until a removal is committed.' },
+  conversation_frozen: { code: 2004, retryable: true, meaning: 'The conversation is frozen until a removal is committed.' },
   approval_required: { code: 2005, retryable: false, meaning: 'Officers have to approve this with their own signatures first.' },
   approval_expired: { code: 2006, retryable: false, meaning: 'An officer\'s approval is too old, or what it approved has changed since.' },
   malformed: { code: 3001, retryable: false, meaning: 'The bytes are not a message of this format.' },
@@ -52,6 +52,8 @@ export const ERRORS = {
   trust_declined: { code: 5008, retryable: false, meaning: 'The other organisation declined the trust request.' },
   revocation_gap: { code: 5009, retryable: true, meaning: 'Revocations of this issuer are missing before this one.' },
   revocation_fork: { code: 5010, retryable: false, meaning: 'A revocation does not extend the issuer\'s chain that this side holds.' },
+  rotation_gap: { code: 5011, retryable: true, meaning: 'Root key rotations before this one are missing.' },
+  rotation_fork: { code: 5012, retryable: false, meaning: 'A root key rotation, or a recovery set, is another one than the one of its number that this side holds.' },
   no_route: { code: 5201, retryable: true, meaning: 'The other organisation\'s server cannot be reached.' },
   ttl_expired: { code: 5202, retryable: false, meaning: 'The hop count or the message\'s time ran out.' },
   loop: { code: 5203, retryable: false, meaning: 'The route names a server twice.' },
@@ -86,6 +88,7 @@ export const MESSAGE_TYPES = {
   delivery_update: 0x14,
   conversation_create: 0x15,
   commit_submit: 0x16,
+  conversation_closed: 0x17,
   log_request: 0x18,
   presence_update: 0x20,
   key_request: 0x30,
@@ -96,6 +99,7 @@ export const MESSAGE_TYPES = {
   key_stock: 0x35,
   org_request: 0x36,
   org_response: 0x37,
+  trust_notice: 0x38,
   file_manifest: 0x40,
   federation_hello: 0x70,
   federation_hello_response: 0x71,
@@ -120,6 +124,7 @@ export const MESSAGE_TYPES = {
   trust_acknowledgment: 0xa5,
   trust_revoke_ack: 0xa6,
   trust_status: 0xa7,
+  root_rotation: 0xa8,
   ping: 0xf0,
   pong: 0xf1,
   error: 0xff,
@@ -169,6 +174,7 @@ export type EvidenceKind = keyof typeof EVIDENCE;
 
 export const TRUST_REASONS = {
   blocked: { number: 1, name: 'blocked', code: 'not_trusted', meaning: 'The policy blocks this organisation.' },
+  forked: { number: 15, name: 'forked', code: 'not_trusted', meaning: 'The other organisation signed two different histories of its revocations.' },
   none_given: { number: 2, name: 'none_given', code: 'not_trusted', meaning: 'This organisation gave the other no trust certificate.' },
   none_received: { number: 3, name: 'none_received', code: 'not_trusted', meaning: 'The other organisation gave this one no trust certificate.' },
   revoked: { number: 4, name: 'revoked', code: 'trust_revoked', meaning: 'The newest certificate of one direction was revoked by its issuer.' },
@@ -314,7 +320,7 @@ export const LIMITS = {
   /** A device's name, in UTF-8. */
   deviceNameBytesMax: 128,
   /** A signed document in canonical JSON. */
-  documentBytesMax: 65536,
+  documentBytesMax: 262144,
   /** Messages a device may send; policy raises it. */
   messagesPerMinute: 60,
   /** Messages a device may send at once; policy raises it. */

@@ -24,8 +24,9 @@ import {
   uint,
   userAddress,
 } from '../wire/index.ts';
-import type { Crypto } from './interfaces.ts';
+import { type Crypto, ML_DSA_65_PUBLIC_KEY_BYTES } from './interfaces.ts';
 import {
+  checkPostQuantumSignature,
   type DocumentKind,
   documentHash,
   documentKind,
@@ -52,6 +53,9 @@ const USAGE_BYTES_MAX = 32;
 export const TLS_KEYS_MAX = 8;
 const ATTESTATION_BYTES_MAX = 16384;
 const DAY_MS = 86_400_000;
+const CLOCK_SKEW_MS = 300_000;
+/** A year, with room to renew [CERT-16]. What a replaced root key certified is over by then. */
+export const SERVER_CERTIFICATE_LIFE_MS_MAX: number = 398 * DAY_MS;
 
 const serverCertificateSchema = struct({
   /** The organisation. */
@@ -66,6 +70,8 @@ const serverCertificateSchema = struct({
   tls_spki_sha256: list(fixedBytes(32), TLS_KEYS_MAX),
   not_before: uint(),
   not_after: uint(),
+  /** ML-DSA-65, beside `public_key`. A certificate that has it also carries an ML-DSA-65 signature by the organisation's post-quantum root key. */
+  pq_public_key: optional(fixedBytes(ML_DSA_65_PUBLIC_KEY_BYTES)),
 });
 export type ServerCertificateBody = Infer<typeof serverCertificateSchema>;
 export const SERVER_CERTIFICATE: DocumentKind<ServerCertificateBody> = documentKind(
@@ -98,6 +104,21 @@ export interface PinnedOrg {
   readonly org: Domain;
   /** Ed25519, 32 bytes. */
   readonly rootKey: Uint8Array;
+  /** Root keys that this one replaced, where what they certified still counts (spec/root-rotation). */
+  readonly predecessors?: readonly PredecessorKey[];
+  /** Root keys that certify nothing any more. What was taken back under them stays taken back: they only narrow. */
+  readonly former?: readonly Uint8Array[];
+}
+
+export interface PredecessorKey {
+  readonly rootKey: Uint8Array;
+  /** What it certified from then on counts for nothing. */
+  readonly until: Instant;
+}
+
+/** The keys that may have certified something for an organisation, the one that counts now first. */
+export function rootKeysOf({ rootKey, predecessors = [] }: PinnedOrg): readonly Uint8Array[] {
+  return [rootKey, ...predecessors.map((one) => one.rootKey)];
 }
 
 /** Evidence that the organisation's root key certified a server key. Made by `verifyServerCertificate` alone. */
@@ -110,6 +131,8 @@ export interface ServerCertificate {
   readonly domain: Domain;
   readonly rootKey: Uint8Array;
   readonly publicKey: Uint8Array;
+  /** ML-DSA-65; that the root key named it says nothing about the post-quantum root key (`verifyPostQuantumKey`). */
+  readonly pqPublicKey?: Uint8Array;
   readonly usages: ReadonlySet<ServerKeyUsage>;
   readonly tlsSpkiSha256: readonly Uint8Array[];
   readonly notBefore: Instant;
@@ -138,6 +161,7 @@ export interface DeviceCertificate {
 export function draftServerCertificate(body: ServerCertificateBody): SignedDocument<ServerCertificateBody> {
   if (body.usages.length === 0) throw new RangeError('a server certificate needs a usage');
   if (body.not_after <= body.not_before) throw new RangeError('a certificate ends after it begins');
+  if (livesTooLong(body)) throw new RangeError('a server certificate lives for at most 398 days');
   if (!isWithin(body.domain, body.org)) throw new RangeError('a server is named within its organisation');
   return draftDocument(SERVER_CERTIFICATE, body);
 }
@@ -164,12 +188,31 @@ export function verifyServerCertificate(
   if (body.org !== expected.pinned.org) return reject('certificate_invalid', 'organisation of the server certificate');
   if (!isWithin(body.domain, body.org)) return reject('certificate_invalid', 'domain of the server certificate');
   if (!crypto.ed25519.isPublicKey(body.public_key)) return reject('certificate_invalid', 'server key');
-  const signed = verifyDocument(crypto, parsed.value, expected.pinned.rootKey);
-  if (!signed.ok) return reject('certificate_invalid', 'server certificate is not signed by the pinned root key');
+  const rootKey = signingRootKey(crypto, parsed.value, expected.pinned);
+  if (rootKey === undefined)
+    return reject('certificate_invalid', 'server certificate is not signed by the pinned root key');
   if (!body.usages.includes(expected.usage)) return reject('certificate_invalid', `usage ${expected.usage}`);
+  if (livesTooLong(body)) return reject('certificate_invalid', 'life of the server certificate');
   const dates = checkDates(body, expected.now, 'server certificate');
   if (!dates.ok) return dates;
-  return ok(serverEvidence(crypto, signed.value, expected.pinned.rootKey));
+  return ok(serverEvidence(crypto, parsed.value, rootKey));
+}
+
+/**
+ * The ML-DSA-65 key of a server certificate, when the organisation's post-quantum root
+ * key signed the certificate too [CERT-15].
+ * Errors: certificate_invalid (no such key, or not signed by this root key).
+ */
+export function verifyPostQuantumKey(
+  crypto: Crypto,
+  certificate: VerifiedServerCertificate,
+  rootPqKey: Uint8Array,
+): Result<Uint8Array> {
+  const { pqPublicKey, document } = certificate;
+  if (pqPublicKey === undefined) return reject('certificate_invalid', 'the server certificate has no post-quantum key');
+  const signed = checkPostQuantumSignature(crypto, document, rootPqKey);
+  if (signed.ok) return ok(pqPublicKey);
+  return reject('certificate_invalid', 'server certificate is not signed by the post-quantum root key');
 }
 
 /**
@@ -219,6 +262,20 @@ interface Dates {
   readonly not_after: number;
 }
 
+function signingRootKey(
+  crypto: Crypto,
+  document: SignedDocument<ServerCertificateBody>,
+  { rootKey, predecessors = [] }: PinnedOrg,
+): Uint8Array | undefined {
+  if (verifyDocument(crypto, document, rootKey).ok) return rootKey;
+  const earlier = predecessors.filter(({ until }) => document.body.not_before < until);
+  return earlier.find((one) => verifyDocument(crypto, document, one.rootKey).ok)?.rootKey;
+}
+
+function livesTooLong({ not_before, not_after }: Dates): boolean {
+  return not_after - not_before > SERVER_CERTIFICATE_LIFE_MS_MAX + CLOCK_SKEW_MS;
+}
+
 /** Valid from `not_before` on, and before `not_after`. */
 function checkDates(body: Dates, now: Instant, what: string): Result<undefined> {
   if (body.not_after <= body.not_before) return reject('certificate_invalid', `dates of the ${what}`);
@@ -250,6 +307,7 @@ function serverEvidence(
     domain: body.domain,
     rootKey,
     publicKey: body.public_key,
+    ...(body.pq_public_key === undefined ? {} : { pqPublicKey: body.pq_public_key }),
     usages: new Set(SERVER_KEY_USAGES.filter((usage) => body.usages.includes(usage))),
     tlsSpkiSha256: body.tls_spki_sha256,
     notBefore: instant(body.not_before),

@@ -18,6 +18,7 @@ export interface Crypto {
   readonly x25519: X25519;
   readonly mlKem768: MlKem768;
   readonly ed25519: Ed25519;
+  readonly mlDsa65: MlDsa65;
 }
 
 export type HashName = 'blake3' | 'sha256';
@@ -66,6 +67,24 @@ export interface Ed25519 {
   /** Whether these bytes are the canonical encoding of a curve point that is not of small order. */
   isPublicKey(publicKey: Uint8Array): boolean;
 }
+
+/**
+ * FIPS 204 ML-DSA-65, pure, with the empty context string. Seed 32 as private key, public
+ * key 1952, signature 3309. The seed is what is kept: the expanded key of 4,032 bytes never leaves the library.
+ */
+export interface MlDsa65 {
+  keyPair(random: RandomBytes): KeyPair;
+  /** Hedged or deterministic (FIPS 204 section 3.4), as the library does; both verify alike. */
+  sign(privateKey: Uint8Array, message: Uint8Array): Uint8Array;
+  /** False for a key or a signature of another length; never throws for what a peer sent. */
+  verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
+  /** Its length is all that FIPS 204 asks of a public key: every string of 1952 bytes decodes to one. */
+  isPublicKey(publicKey: Uint8Array): boolean;
+}
+
+export const ML_DSA_65_SEED_BYTES = 32;
+export const ML_DSA_65_PUBLIC_KEY_BYTES = 1952;
+export const ML_DSA_65_SIGNATURE_BYTES = 3309;
 
 export type RandomBytes = (length: number) => Uint8Array;
 

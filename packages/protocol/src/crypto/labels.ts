@@ -48,7 +48,7 @@ export const PROOF_LABELS = [
 export type ProofLabel = (typeof PROOF_LABELS)[number];
 
 /** First bytes of what is hashed into a conversation's log. */
-export const LOG_LABELS = ['norc-log-genesis-v1', 'norc-log-v1'] as const;
+export const LOG_LABELS = ['norc-log-genesis-v1', 'norc-log-v1', 'norc-receipt-conversation-v1'] as const;
 export type LogLabel = (typeof LOG_LABELS)[number];
 
 const encoded = new Map<string, Uint8Array>();

@@ -6,6 +6,7 @@ import { type ErrorName, LIMITS, type Result, utf8 } from '../base/index.ts';
 import { canonicalJson, type JsonObject, parseJson, struct, text, uint } from '../wire/index.ts';
 import {
   type Crypto,
+  checkPostQuantumSignature,
   documentHash,
   documentKind,
   documentType,
@@ -15,6 +16,7 @@ import {
   parseDocument,
   type SignedDocument,
   signDocument,
+  signDocumentPostQuantumWith,
   signDocumentWith,
   verifyDocument,
 } from './index.ts';
@@ -46,6 +48,28 @@ function parsed(bytes: Uint8Array): SignedDocument<typeof note> {
   assert.ok(result.ok, JSON.stringify(result));
   return result.value;
 }
+
+test('[CERT-14] a second signature with ML-DSA-65 stands beside the first, and neither is the other', () => {
+  const pq = crypto.mlDsa65.keyPair(() => crypto.blake3(utf8('pq')));
+  const both = signDocumentPostQuantumWith(crypto, signed, pq);
+  assert.deepEqual(
+    both.signatures.map(({ algorithm, signature }) => [algorithm, signature.length]),
+    [
+      ['ed25519', 64],
+      ['ml-dsa-65', 3309],
+    ],
+  );
+  assert.deepEqual(documentHash(crypto, both), documentHash(crypto, signed), 'it keeps its name');
+  const document = parsed(both.bytes);
+  assert.ok(verifyDocument(crypto, document, keys.publicKey).ok);
+  assert.ok(checkPostQuantumSignature(crypto, document, pq.publicKey).ok);
+  refused(verifyDocument(crypto, document, pq.publicKey), 'signature_invalid');
+  refused(checkPostQuantumSignature(crypto, document, keys.publicKey), 'signature_invalid');
+  const changed = parsed(edited(both, (json) => Object.assign(json, { title: 'hullo' })));
+  refused(checkPostQuantumSignature(crypto, changed, pq.publicKey), 'signature_invalid');
+  const pqOnly = parsed(signDocumentPostQuantumWith(crypto, draftDocument(NOTE, note), pq).bytes);
+  refused(verifyDocument(crypto, pqOnly, keys.publicKey), 'signature_invalid');
+});
 
 test('[CERT-1] a signed document comes back from its bytes and verifies with its key alone', () => {
   const document = parsed(signed.bytes);

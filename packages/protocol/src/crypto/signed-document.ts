@@ -13,7 +13,7 @@ import {
   text,
   uint,
 } from '../wire/index.ts';
-import type { Crypto, KeyPair, Signer } from './interfaces.ts';
+import type { Crypto, KeyPair, MlDsa65, Signer } from './interfaces.ts';
 
 /**
  * Signed documents (spec/certificates section 1): certificates, trust documents,
@@ -98,10 +98,32 @@ export async function signDocument<T>(
   return withSignature(document, { algorithm: signer.algorithm, key_id: keyId(crypto, signer.publicKey), signature });
 }
 
+/** Adds a signature by each of these keys, in this order: Ed25519 first, then ML-DSA-65 where there is one. */
+export async function signDocumentByAll<T>(
+  crypto: Crypto,
+  document: SignedDocument<T>,
+  signers: readonly Signer[],
+): Promise<SignedDocument<T>> {
+  let signed = document;
+  for (const signer of signers) signed = await signDocument(crypto, signed, signer);
+  return signed;
+}
+
 /** As `signDocument`, with an Ed25519 key that is in memory. */
 export function signDocumentWith<T>(crypto: Crypto, document: SignedDocument<T>, keys: KeyPair): SignedDocument<T> {
   const signature = crypto.ed25519.sign(keys.privateKey, document.signingInput);
   return withSignature(document, { algorithm: 'ed25519', key_id: keyId(crypto, keys.publicKey), signature });
+}
+
+/** As `signDocumentWith`, with an ML-DSA-65 seed. `signatures`: who signs, where it is not `crypto`. */
+export function signDocumentPostQuantumWith<T>(
+  crypto: Crypto,
+  document: SignedDocument<T>,
+  keys: KeyPair,
+  signatures: MlDsa65 = crypto.mlDsa65,
+): SignedDocument<T> {
+  const signature = signatures.sign(keys.privateKey, document.signingInput);
+  return withSignature(document, { algorithm: 'ml-dsa-65', key_id: keyId(crypto, keys.publicKey), signature });
 }
 
 /**
@@ -145,13 +167,35 @@ export function verifyDocument<T>(
   document: SignedDocument<T>,
   publicKey: Uint8Array,
 ): Result<VerifiedDocument<T>> {
+  const signed = checkSignature(crypto, document, 'ed25519', publicKey);
+  return signed.ok ? ok(document as VerifiedDocument<T>) : signed; // the one place where this evidence is made
+}
+
+/**
+ * Checks the ML-DSA-65 signature of one key [CERT-14]. It stands beside the Ed25519
+ * signature and never in its place, so it gives no `VerifiedDocument`.
+ * Errors: signature_invalid.
+ */
+export function checkPostQuantumSignature(
+  crypto: Crypto,
+  document: SignedDocument<unknown>,
+  publicKey: Uint8Array,
+): Result<undefined> {
+  return checkSignature(crypto, document, 'ml-dsa-65', publicKey);
+}
+
+function checkSignature(
+  crypto: Crypto,
+  document: SignedDocument<unknown>,
+  algorithm: Signer['algorithm'],
+  publicKey: Uint8Array,
+): Result<undefined> {
   const id = keyId(crypto, publicKey);
-  const entry = document.signatures.find((one) => one.algorithm === 'ed25519' && one.key_id === id);
-  if (entry === undefined) return reject('signature_invalid', 'no signature by the expected key');
-  if (!crypto.ed25519.verify(publicKey, document.signingInput, entry.signature)) {
-    return reject('signature_invalid', `signature of ${document.kind.type}`);
-  }
-  return ok(document as VerifiedDocument<T>); // the one place where this evidence is made
+  const entry = document.signatures.find((one) => one.algorithm === algorithm && one.key_id === id);
+  if (entry === undefined) return reject('signature_invalid', `no ${algorithm} signature by the expected key`);
+  const signatures = algorithm === 'ed25519' ? crypto.ed25519 : crypto.mlDsa65;
+  if (signatures.verify(publicKey, document.signingInput, entry.signature)) return ok(undefined);
+  return reject('signature_invalid', `${algorithm} signature of ${document.kind.type}`);
 }
 
 /**
@@ -165,6 +209,11 @@ export function documentHash(crypto: Crypto, document: SignedDocument<unknown>):
 /** Hexadecimal of the first 16 bytes of BLAKE3(public key): finds a key, proves nothing. */
 export function keyId(crypto: Crypto, publicKey: Uint8Array): string {
   return toHex(crypto.blake3(publicKey).subarray(0, KEY_ID_BYTES));
+}
+
+/** With one signature that somebody else made; whether it verifies is for its reader to check. */
+export function addSignature<T>(document: SignedDocument<T>, signature: DocumentSignature): SignedDocument<T> {
+  return withSignature(document, signature);
 }
 
 function withSignature<T>(document: SignedDocument<T>, added: DocumentSignature): SignedDocument<T> {

@@ -130,6 +130,16 @@ test('a confused caller is told so', () => {
   assert.deepEqual(verbs(step(building, { kind: 'pointless' })), ['done']);
 });
 
+test('[C-43] a proposal of the hub: erased, and built again at once for the same epoch', () => {
+  const again = step(pending, { kind: 'superseded', epoch: 4 }, 10);
+  assert.deepEqual(verbs(again), ['abort']);
+  assert.deepEqual(step(again.state, { kind: 'tick', epoch: 4 }, 10).effects, [{ do: 'build', intent: 'add ben' }]);
+  assert.ok(again.state.state === 'lost');
+  assert.equal(again.state.attempt, 0, 'no race was lost');
+  assert.equal(step(pending, { kind: 'superseded', epoch: 3 }, 10).state, pending, 'of another epoch');
+  assert.equal(step(building, { kind: 'superseded', epoch: 4 }, 10).state, building);
+});
+
 // ---- several devices, one hub, crashes at any point -------------------------------------
 
 interface Submitted {

@@ -67,6 +67,8 @@ export const COMMIT_IDLE: CommitIdle = { state: 'idle' };
 export type CommitEvent<I> =
   /** Somebody wants it. */
   | { readonly kind: 'wanted'; readonly intent: I }
+  /** The log shows a proposal of the hub in this epoch: a commit that was made without it will never be ordered. */
+  | { readonly kind: 'superseded'; readonly epoch: number }
   /** The engine built it; nothing was sent. */
   | {
       readonly kind: 'built';
@@ -134,6 +136,8 @@ export function stepCommit<I>(
       return removed(state);
     case 'refused':
       return refused(state, event, now, random);
+    case 'superseded':
+      return superseded(state, event.epoch, now);
     case 'caught_up':
       return resumed(state, event.epoch, now, random);
     case 'tick':
@@ -200,6 +204,13 @@ function refused<I>(
 /** Said of another commit that ended the epoch: the log has it, or soon. */
 function isRace(code: ErrorName): boolean {
   return code === 'epoch_conflict' || code === 'epoch_stale';
+}
+
+/** [C-43] Not a race that was lost: the next one is for the same epoch, and takes the proposals in. */
+function superseded<I>(state: CommitState<I>, epoch: number, now: Instant): CommitStep<I> {
+  if (state.state !== 'pending' || state.epoch !== epoch) return next(state);
+  const { intent, messageId, attempt } = state;
+  return next({ state: 'lost', intent, attempt, retryAt: now, passEpoch: epoch - 1 }, { do: 'abort', messageId });
 }
 
 function lost<I>(state: CommitPending<I>, now: Instant, random: Random): CommitStep<I> {

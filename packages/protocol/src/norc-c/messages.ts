@@ -35,6 +35,7 @@ const cursor = struct({ conversation: conversationId(), seq: uint() });
 const claimedPackage = struct({ user: userAddress(), device_id: deviceId(), key_package: mlsBytes });
 const USERS_PER_REQUEST_MAX = 100;
 const DEVICES_PER_LIST_MAX = 64;
+const TRUST_LEVELS = ['untrusted', 'basic', 'verified', 'classified', 'nato'] as const;
 
 /** Server's first frame: a fresh challenge, and its time so that the device learns its own offset. */
 export const authRequest = struct({ challenge: fixedBytes(32), server_time: uint() });
@@ -144,6 +145,16 @@ export const commitSubmit = struct({
 
 export const logRequest = struct({ conversation: conversationId(), after: uint() });
 
+/**
+ * Nothing goes on in a conversation: trust between the own organisation and `org`, whose hub it is
+ * or whom nobody is left to remove, is over. Pushed, also at the start of a session.
+ */
+export const conversationClosed = struct({
+  conversation: conversationId(),
+  org: domain(),
+  cause: choice(['trust_revoked', 'trust_expired', 'trust_ended']),
+});
+
 /** KeyPackages of every device of the named users, to start or widen a conversation. */
 export const keyRequest = struct({ users: list(userAddress(), USERS_PER_REQUEST_MAX) });
 
@@ -161,14 +172,46 @@ export const keyPublish = struct({
 /** Stock of one-time KeyPackages: the answer to key_publish, and pushed when it runs low. */
 export const keyStock = struct({ count: uint() });
 
+/** Of one organisation, for one device. */
+const ROTATIONS_MAX = 16;
+
 export const orgRequest = struct({ domain: domain() });
 
-/** The trust certificate that the device's own organisation issued for `domain`, so that the device verifies it itself. */
+const STATEMENTS_MAX = 32;
+
+/**
+ * Both trust certificates of the pair in force, so that the device verifies them and their level itself: `trust_certificate`
+ * is the one that its own organisation issued for `domain`, `received_certificate` the other one. About the own
+ * organisation: its own ceiling, in `level` and `nato_capable`.
+ */
 export const orgResponse = struct({
   domain: domain(),
-  level: choice(['untrusted', 'basic', 'verified', 'classified', 'nato']),
+  level: choice(TRUST_LEVELS),
   trust_certificate: optional(document),
   issuer_certificate: optional(document),
+  received_certificate: optional(document),
+  /** `condition_met` statements about the two. */
+  statements: optional(list(document, STATEMENTS_MAX)),
+  /** May only say less than the certificates do; false unless there. */
+  nato_capable: optional(bool()),
+  /** Number of the trust reason, when the level is `untrusted`. */
+  reason: optional(uint(255)),
+  /** `root_rotation` documents of `domain`, in their order, where it replaced its root key. */
+  rotations: optional(list(document, ROTATIONS_MAX)),
+  /** The own organisation's `recovery_set`, when a device asks about that one. */
+  recovery: optional(document),
+});
+
+const NOTICE_BYTES_MAX = 1024;
+
+/** What changed with another organisation, for the people in conversations with it. */
+export const trustNotice = struct({
+  domain: domain(),
+  level: choice(TRUST_LEVELS),
+  state: choice(['in_force', 'ended', 'changed', 'stale']),
+  /** One sentence in plain English, with the reason that was given. */
+  text: text(NOTICE_BYTES_MAX),
+  at: uint(),
 });
 
 export const timeSync = struct({ server_time: optional(uint()) });
@@ -199,6 +242,7 @@ export const NORC_C_SCHEMAS = {
   delivery_update: deliveryUpdate,
   conversation_create: conversationCreate,
   commit_submit: commitSubmit,
+  conversation_closed: conversationClosed,
   log_request: logRequest,
   key_request: keyRequest,
   key_response: keyResponse,
@@ -206,6 +250,7 @@ export const NORC_C_SCHEMAS = {
   key_stock: keyStock,
   org_request: orgRequest,
   org_response: orgResponse,
+  trust_notice: trustNotice,
   time_sync: timeSync,
   session_key_exchange: sessionKeyExchange,
 } as const;

@@ -31,6 +31,7 @@ export const SESSION_RULES: Readonly<Record<Exclude<NorcCType, 'session_key_exch
   delivery_update: { push: true },
   conversation_create: { request: ['message_ack'] },
   commit_submit: { request: ['message_ack'] },
+  conversation_closed: { push: true },
   log_request: { request: ['log_entries'] },
   key_request: { request: ['key_response'] },
   key_response: {},
@@ -38,6 +39,7 @@ export const SESSION_RULES: Readonly<Record<Exclude<NorcCType, 'session_key_exch
   key_stock: { push: true },
   org_request: { request: ['org_response'] },
   org_response: {},
+  trust_notice: { push: true },
   time_sync: { request: ['time_sync'] },
 };
 

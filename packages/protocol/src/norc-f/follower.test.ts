@@ -31,8 +31,11 @@ import {
   type GroupFacts,
   genesisHead,
   groupEvidence,
+  HUB_DEVICE,
   headOf,
+  hubUser,
   linkEntry,
+  proposalEvidence,
 } from './index.ts';
 
 const phone = memberDevice('anna@alpha.example', 'phone');
@@ -110,8 +113,16 @@ test('[F-15] the follower asks its own trust, about the hub and about who joins'
     [phone.domain, ALLOWED],
     [carl.domain, denied],
   ]);
-  refused(relayed({ message: added, facts: { paths } }), 'trust_expired');
-  assert.equal(accept(relayed({ message: added })).state.organisations.size, 3);
+  const closed = accept(relayed({ message: added, facts: { paths } })).state;
+  assert.deepEqual([closed.organisations.size, closed.frozen], [3, true], 'taken, and nothing is said in its presence');
+  const out = {
+    kind: 'commit',
+    epoch: closed.epoch,
+    removed: [carl.deviceId],
+  } as const;
+  const open = accept(relayed({ state: closed, message: out, facts: { paths } }), closed).state;
+  assert.deepEqual([open.organisations.size, open.frozen], [2, false], 'and goes on when it is put out');
+  assert.deepEqual([accept(relayed({ message: added })).state.frozen], [false]);
 });
 
 test('what was accepted before a bad entry stays', () => {
@@ -140,6 +151,18 @@ test('[F-34] freezing is the hub’s to order: what it ordered is taken, and a r
   const thawed = accept(relayed({ state: frozen, message, facts: { paths } }), frozen);
   assert.deepEqual([thawed.failure, thawed.state.frozen], [undefined, false]);
   assert.deepEqual(thawed.accepted[0]?.change?.leftOrganisations, [carl.domain]);
+});
+
+test("[F-36] the hub's proposal freezes our copy too, and the commit that carries it out thaws it", () => {
+  const state = { ...runningConversation([phone, ben, carl]), self: ben.domain };
+  const hub: MemberDevice = { deviceId: HUB_DEVICE, user: hubUser(state.hub), domain: state.hub };
+  const message = { kind: 'proposal', removed: [carl.deviceId] } as const;
+  const facts = { proposal: proposalEvidence('hub') };
+  const proposed = accept(relayed({ state, sender: hub, message, facts }), state);
+  assert.deepEqual([proposed.failure, proposed.state.frozen], [undefined, true]);
+  const commit = { kind: 'commit', removed: [carl.deviceId] } as const;
+  const done = accept(relayed({ state: proposed.state, message: commit }), proposed.state);
+  assert.deepEqual([done.failure, done.state.frozen], [undefined, false]);
 });
 
 test('entries that were linked onto another head are our own bug', () => {

@@ -13,7 +13,7 @@ import {
 } from '../base/index.ts';
 import type { Crypto } from '../crypto/index.ts';
 import { atLeast, levelForLabel } from '../norc-t/index.ts';
-import { advance, advanceCommit, type ConversationState, type GroupChange } from './conversation.ts';
+import { advance, advanceCommit, type ConversationState, freeze, type GroupChange } from './conversation.ts';
 import { refuseGroupMembers, stateAfter } from './create.ts';
 import type { GroupEvidence, MlsHeader, TrustPaths } from './evidence.ts';
 import { genesisHash, type LinkedEntry, type LogEntry, verifyEntry } from './log.ts';
@@ -22,6 +22,7 @@ import {
   type EntryFacts,
   everyPathAllowed,
   firstRefusal,
+  isHubProposal,
   joiningOrganisations,
   refuseEpoch,
   refuseHandshake,
@@ -65,11 +66,16 @@ export function acceptEntries(
     const failure = refuseEntry(state, route, entry, facts);
     if (failure !== undefined) return { state, accepted, failure };
     if (entry.kind === 'commit' && facts.commit !== undefined) {
+      const joining = joiningOrganisations(state, facts.commit);
       const next = advanceCommit(state, entry, facts.commit);
-      state = { ...next.state, frozen: next.state.frozen && !everyPathAllowed(next.state, facts.paths) };
+      const frozen = next.state.frozen
+        ? !everyPathAllowed(next.state, facts.paths)
+        : refusePathsTo(next.state, joining, facts) !== undefined;
+      state = { ...next.state, frozen };
       accepted.push({ entry, change: next.change });
     } else {
-      state = advance(state, entry);
+      // [F-36] The hub wants somebody out: what is said from here on waits for the commit.
+      state = isHubProposal(entry) ? freeze(advance(state, entry)) : advance(state, entry);
       accepted.push({ entry });
     }
   }
@@ -89,18 +95,24 @@ function refuseEntry(
     refuseHeader(state, entry, facts.header) ??
     refuseEpoch(state, entry, true) ??
     refuseHandshake(state, entry, facts) ??
-    refusePaths(state, entry, facts) ??
+    refusePathsTo(state, [state.hub], facts, entry.body.length) ??
     refuseWelcome(state, entry, facts) ??
     refuseWornEpoch(state, entry)
   );
 }
 
-/** [F-15] From this side: the hub's path for every entry, and a new organisation's for the commit that brings it in. */
-function refusePaths(state: ConversationState, entry: LinkedEntry, facts: EntryFacts): Reject | undefined {
-  const joining = entry.kind === 'commit' ? joiningOrganisations(state, facts.commit) : [];
-  const concerned = new Set([state.hub, ...joining]);
-  concerned.delete(state.self);
-  return firstRefusal(concerned, (domain) => refusePath(facts.paths, domain, state.floor, entry.body.length, false));
+/**
+ * [F-15] From this side: the hub's path for every entry. That of an organisation which a commit brings in freezes our copy
+ * when it is not allowed [F-34]: to refuse the commit would cut us off from all that follows, also from who puts it out again.
+ */
+function refusePathsTo(
+  state: ConversationState,
+  domains: readonly Domain[],
+  { paths }: EntryFacts,
+  bytes = 0,
+): Reject | undefined {
+  const others = domains.filter((domain) => domain !== state.self);
+  return firstRefusal(others, (domain) => refusePath(paths, domain, state.floor, bytes, false));
 }
 
 /** [F-18] A device of ours that is added cannot join without its Welcome. */

@@ -301,6 +301,58 @@ test('[F-17] out of a frozen conversation leads only the removal of who is not t
   ordered(submit({ state: whole }));
 });
 
+test('[F-17] [F-15] a commit that removes may add as well: those count who are there after it', () => {
+  const erin = memberDevice('erin@alpha.example', 'phone');
+  const state = freeze(runningConversation([phone, laptop, ben, carl]));
+  const both = (gone: MemberDevice): Case => ({
+    message: { kind: 'commit', removed: [gone.deviceId], added: groupMembers([erin], 9) },
+    submission: { welcome: utf8('welcome') },
+    facts: {
+      paths: new Map<Domain, TrustDecision>([
+        [ben.domain, denied],
+        [carl.domain, ALLOWED],
+      ]),
+    },
+  });
+  refused(submit({ state, ...both(carl) }), 'trust_revoked');
+  const after = ordered(submit({ state, ...both(ben) })).state;
+  assert.deepEqual([after.frozen, after.members.has(erin.deviceId)], [false, true]);
+});
+
+test('[F-15] two who do not trust each other any more are not brought together, but by one of the two', () => {
+  const endedPairs = [[ben.domain, carl.domain]] as const;
+  refused(submit({ ...adding(carl), facts: { endedPairs } }), 'not_trusted');
+  ordered(submit({ ...adding(carl), sender: ben, facts: { endedPairs } }));
+  const instead: Case = { ...adding(carl), message: { ...adding(carl).message, removed: [ben.deviceId] } };
+  ordered(submit({ ...instead, facts: { endedPairs } }));
+  ordered(submit({ facts: { endedPairs } }));
+});
+
+test('[F-17] who has to go thaws nothing with a commit of its own, and brings nobody in', () => {
+  const state = freeze(runningConversation([phone, ben, carl]));
+  const expelling = new Set([carl.domain]);
+  const own = submit({ ...removing(ben), state, sender: carl, facts: { expelling } });
+  refused(own, 'conversation_frozen');
+  const other = ordered(submit({ ...removing(ben), state, facts: { expelling } }));
+  assert.equal(other.state.frozen, true, 'carl is still there, whatever our own paths say');
+  const back = { ...adding(memberDevice('carl@charlie.example', 'laptop')), state, facts: { expelling } };
+  const message = { ...back.message, ...removing(carl).message };
+  refused(submit({ ...back, message }), 'conversation_frozen');
+  const out = ordered(submit({ ...removing(carl), state, sender: ben, facts: { expelling } }));
+  assert.equal(out.state.frozen, false);
+});
+
+test("[F-17] the hub's proposal freezes, and a commit that leaves somebody out of it is refused [F-14]", () => {
+  const hub: MemberDevice = { deviceId: HUB_DEVICE, user: hubUser(base.hub), domain: base.hub };
+  const proposal = { kind: 'proposal', removed: [ben.deviceId] } as const;
+  const facts = { proposal: proposalEvidence('hub') };
+  const { state } = ordered(submit({ sender: hub, message: proposal, facts }));
+  assert.ok(state.frozen);
+  refused(submit({ state, message: { messageId: testId('late') } }), 'conversation_frozen');
+  const message = { kind: 'commit', removed: [laptop.deviceId], proposedRemovals: [ben.deviceId] } as const;
+  refused(submit({ state, message }), 'commit_invalid');
+});
+
 test('[F-18] an addition brings a Welcome, a new organisation the group, nothing else either', () => {
   const erin = memberDevice('erin@bravo.example', 'phone');
   refused(submit({ ...adding(carl), submission: { groupInfo: utf8('g') } }), 'commit_invalid');

@@ -21,6 +21,7 @@ import {
   advanceCommit,
   assertSameConversation,
   type ConversationState,
+  freeze,
   type GroupChange,
   headOf,
 } from './conversation.ts';
@@ -30,9 +31,11 @@ import {
   type EntryFacts,
   everyPathAllowed,
   firstRefusal,
+  isHubProposal,
   joiningOrganisations,
   leadsOut,
-  otherOrganisations,
+  organisationsAfter,
+  organisationsConcerned,
   refuseEpoch,
   refuseHandshake,
   refuseHeader,
@@ -65,6 +68,10 @@ export interface AppendFacts extends EntryFacts {
   readonly now: Instant;
   /** The entry that already has this message id, looked up in the log. */
   readonly ordered?: OrderedBefore;
+  /** Organisations in it that have to go: while there is one, the conversation stays frozen, and they get no say. */
+  readonly expelling?: ReadonlySet<Domain>;
+  /** Other organisations whose trust in each other has ended, as far as this hub was told. */
+  readonly endedPairs?: readonly (readonly [Domain, Domain])[];
 }
 
 export interface OrderedBefore {
@@ -137,6 +144,7 @@ function refuseSubmission(
     refuseHandshake(state, claim, facts) ??
     refuseFrozen(state, claim, facts) ??
     refusePaths(state, submission, claim, facts) ??
+    refuseEndedPair(state, submission, facts) ??
     refuseWornEpoch(state, claim) ??
     refuseAttachments(state, submission, facts)
   );
@@ -155,14 +163,23 @@ function refuseSizes({ body, welcome = EMPTY, groupInfo = EMPTY }: Submission): 
   return undefined;
 }
 
-/** [F-17] Out of a frozen conversation leads only a removal. */
+/**
+ * [F-17] Out of a frozen conversation leads only a removal; F-14 sees to it that it is the one that was proposed.
+ * Who has to go takes part in nothing more, and brings in no other device.
+ */
 function refuseFrozen(state: ConversationState, claim: EntryClaim, facts: AppendFacts): Reject | undefined {
-  return state.frozen && !leadsOut(claim, facts.commit) ? refuse('conversation_frozen', 'frozen') : undefined;
+  const { commit, expelling } = facts;
+  if (!state.frozen && expelling === undefined) return undefined;
+  if (!leadsOut(claim, commit)) return refuse('conversation_frozen', 'frozen');
+  if (expelling === undefined || isHubProposal(claim)) return undefined;
+  if (expelling.has(domainOf(claim.senderUser))) return refuse('conversation_frozen', 'its organisation has to go');
+  const returns = commit?.added.some(({ user }) => expelling.has(domainOf(user))) === true;
+  return returns ? refuse('conversation_frozen', 'adds an organisation that has to go') : undefined;
 }
 
 /**
  * [F-15] The sender's own path always counts, and that of an organisation that
- * joins. The others count for everything but a removal, which may be what puts them out.
+ * joins. The others count for everything that reaches them: not for what puts them out.
  */
 function refusePaths(
   state: ConversationState,
@@ -171,12 +188,32 @@ function refusePaths(
   facts: AppendFacts,
 ): Reject | undefined {
   const strict = [submission.origin, ...joiningOrganisations(state, facts.commit)];
-  const others = leadsOut(claim, facts.commit) ? [] : otherOrganisations(state);
-  const concerned = new Set([...strict, ...others]);
+  const concerned = new Set([...strict, ...organisationsConcerned(state, claim, facts.commit)]);
   concerned.delete(state.self);
   return firstRefusal(concerned, (domain) =>
     refusePath(facts.paths, domain, state.floor, submission.body.length, !strict.includes(domain)),
   );
+}
+
+/**
+ * [F-15] Whoever comes in must be trusted by those who are there: the follower of one that is not could take nothing more
+ * of this log. One of the two may add the other: its own server knows better than a statement that may be old.
+ */
+function refuseEndedPair(
+  state: ConversationState,
+  { origin }: Submission,
+  { commit, endedPairs = [] }: AppendFacts,
+): Reject | undefined {
+  const joining = joiningOrganisations(state, commit);
+  if (joining.length === 0 || commit === undefined) return undefined;
+  const after = organisationsAfter(state, commit);
+  const met = endedPairs.some(
+    (pair) =>
+      pair.every((domain) => after.has(domain)) &&
+      pair.some((domain) => joining.includes(domain)) &&
+      !pair.includes(origin),
+  );
+  return met ? refuse('not_trusted', 'an organisation in it does not trust the one that joins') : undefined;
 }
 
 /** [F-18] Who is added gets a Welcome, a new organisation's server the group, and nothing else carries either. */
@@ -203,10 +240,12 @@ function order(
     storedAt: facts.now,
   };
   const entry = linkEntry(crypto, headOf(state), content);
+  if (isHubProposal(claim)) return { outcome: 'ordered', entry, state: freeze(advance(state, entry)) };
   if (facts.commit === undefined) return { outcome: 'ordered', entry, state: advance(state, entry) };
   const { state: next, change } = advanceCommit(state, entry, facts.commit);
-  const thawed = { ...next, frozen: next.frozen && !everyPathAllowed(next, facts.paths) };
-  return { outcome: 'ordered', entry, state: thawed, change };
+  const held = [...(facts.expelling ?? [])].some((domain) => next.organisations.has(domain));
+  const frozen = held || (next.frozen && !everyPathAllowed(next, facts.paths));
+  return { outcome: 'ordered', entry, state: { ...next, frozen }, change };
 }
 
 function refuse(code: ErrorName, detail: string): Reject {

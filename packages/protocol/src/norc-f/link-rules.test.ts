@@ -33,7 +33,7 @@ test('[F-61] without trust everything but the trust exchange is one answer', () 
   }
   assert.equal(ask(stranger, 'control', 'trust_request'), 'ok');
   assert.equal(ask(stranger, 'control', 'trust_revoke'), 'ok');
-  assert.equal(ask(stranger, 'control', 'ping'), 'ok');
+  assert.equal(ask(stranger, 'control', 'ping'), 'not_trusted');
 });
 
 test('[F-62] control messages stay on control, data stays off it', () => {

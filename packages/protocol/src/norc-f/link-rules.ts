@@ -45,8 +45,10 @@ export const LINK_RULES: Readonly<Partial<Record<NorcFType, LinkRule>>> = {
   trust_response: trust(),
   trust_decision: trust(),
   trust_acknowledgment: trust(),
-  trust_revoke: { streams: CONTROL, replies: ['trust_revoke_ack'], untrusted: true },
+  /** A status says that the statement is held until its time; the acknowledgment follows then. */
+  trust_revoke: { streams: CONTROL, replies: ['trust_revoke_ack', 'trust_status'], untrusted: true },
   trust_status: { streams: CONTROL, replies: ['trust_status'], untrusted: true },
+  root_rotation: { streams: CONTROL, replies: [], untrusted: true },
 };
 
 export interface LinkPhase {
@@ -95,5 +97,5 @@ function ruleOf(type: MessageTypeName): LinkRule | undefined {
 }
 
 function isOpenToStrangers(type: MessageTypeName | undefined): boolean {
-  return type !== undefined && (COMMON.includes(type) || (ruleOf(type)?.untrusted ?? false));
+  return type === 'error' || (type !== undefined && (ruleOf(type)?.untrusted ?? false));
 }

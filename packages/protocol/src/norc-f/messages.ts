@@ -126,6 +126,7 @@ export const NORC_F_SCHEMAS = {
   trust_revoke: trustDocument,
   trust_revoke_ack: trustDocument,
   trust_status: trustDocument,
+  root_rotation: trustDocument,
 } as const;
 
 export type NorcFBody<Name extends keyof typeof NORC_F_SCHEMAS> = Infer<(typeof NORC_F_SCHEMAS)[Name]>;

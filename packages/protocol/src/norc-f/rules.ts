@@ -12,7 +12,13 @@ import {
 } from '../base/index.ts';
 import { atLeast, type GrantedLevel, type TrustQuestion } from '../norc-t/index.ts';
 import type { EntryKind } from '../wire/index.ts';
-import { type ConversationState, floorAllowsPreviousEpoch, messagesInEpoch, participantsOf } from './conversation.ts';
+import {
+  type ConversationState,
+  floorAllowsPreviousEpoch,
+  messagesInEpoch,
+  organisationsOf,
+  participantsOf,
+} from './conversation.ts';
 import type { CommitEvidence, MlsHeader, ProposalEvidence, TrustPaths } from './evidence.ts';
 
 /**
@@ -85,7 +91,7 @@ export function refuseEpoch(state: ConversationState, claim: EntryClaim, previou
 
 /** [F-13] An epoch carries a bounded number of messages, by the floor; then only a commit goes on. */
 export function refuseWornEpoch(state: ConversationState, claim: EntryClaim): Refusal {
-  if (claim.kind === 'commit' || leadsOut(claim, undefined)) return undefined;
+  if (claim.kind === 'commit' || isHubProposal(claim)) return undefined;
   return messagesInEpoch(state) < LEVELS[state.floor].epochMessagesMax ? undefined : refuse('rekey_required', 'epoch');
 }
 
@@ -121,10 +127,31 @@ function refuseMembership(state: ConversationState, commit: CommitEvidence): Ref
   return undefined;
 }
 
-/** The way out of a frozen conversation: a commit that does nothing but remove, and the hub's proposal of one. */
+/** The hub's own word that somebody has to go. */
+export function isHubProposal(claim: Pick<EntryClaim, 'kind' | 'sender'>): boolean {
+  return claim.kind === 'proposal' && claim.sender === HUB_DEVICE;
+}
+
+/** The way out of a frozen conversation: a commit that removes, and the hub's proposal of one. */
 export function leadsOut(claim: EntryClaim, commit: CommitEvidence | undefined): boolean {
-  if (claim.kind === 'proposal') return claim.sender === HUB_DEVICE;
-  return commit !== undefined && commit.removed.length > 0 && commit.added.length === 0;
+  return isHubProposal(claim) || (commit !== undefined && commit.removed.length > 0);
+}
+
+/**
+ * Organisations that an entry goes to and that are there after it. What only removes is
+ * measured by none of them, since it may be what puts them out.
+ */
+export function organisationsConcerned(
+  state: ConversationState,
+  claim: EntryClaim,
+  commit: CommitEvidence | undefined,
+): readonly Domain[] {
+  if (isHubProposal(claim)) return [];
+  if (commit === undefined || commit.removed.length === 0) return otherOrganisations(state);
+  if (commit.added.length === 0) return [];
+  const members = new Map(state.members);
+  for (const device of commit.removed) members.delete(device);
+  return otherOrganisations({ ...state, organisations: organisationsOf(members) });
 }
 
 /** Organisations that have no member yet and get one by this commit. */
@@ -132,6 +159,12 @@ export function joiningOrganisations(state: ConversationState, commit: CommitEvi
   if (commit === undefined) return [];
   const joining = new Set(commit.added.map((member) => domainOf(member.user)));
   return [...joining].filter((domain) => !state.organisations.has(domain));
+}
+
+export function organisationsAfter(state: ConversationState, commit: CommitEvidence): ReadonlySet<Domain> {
+  const removed = new Set(commit.removed);
+  const stay = [...state.members].filter(([device]) => !removed.has(device)).map(([, { user }]) => user);
+  return new Set([...stay, ...commit.added.map(({ user }) => user)].map(domainOf));
 }
 
 /** What to ask the trust decision about the path to `remote`, for something that came from `origin`. */

@@ -5,6 +5,7 @@ import {
   mustBe,
   TEST_EPOCH,
   TEST_TERMS,
+  testBytes,
   testOrganisation,
   testServerEvidence,
   testTrustCertificate,
@@ -17,9 +18,11 @@ import {
   defaultPolicy,
   draftRevocation,
   emptyRevocations,
+  exchangeIdFromBytes,
   explainDecision,
   extendRevocations,
   GRANTED_LEVELS,
+  type GrantedLevel,
   pairLevel,
   type RevocationBody,
   type RevocationChain,
@@ -93,9 +96,10 @@ test('two certificates in force, one each way, allow at the lower of their level
   assert.equal(pairLevel(alpha.domain, evil.domain, facts()), 'untrusted');
 });
 
-test('each reason, in the order of its number', () => {
+test('each reason, in the order of the checks', () => {
   const with_ = (changes: Partial<TrustFacts>) => decideTrust(question, facts(changes));
   denied(with_({ policy: defaultPolicy({ blocked: new Set([bravo.domain]) }) }), 'blocked');
+  denied(with_({ forked: new Set([bravo.domain]) }), 'forked');
   denied(with_({ certificates: [received] }), 'none_given');
   denied(with_({ certificates: [given] }), 'none_received');
   denied(with_({ revocations: [said(given, { action: 'revoke' })] }), 'revoked');
@@ -156,6 +160,26 @@ test('[TRUST-25] a future-dated statement is held until its time', () => {
   denied(decideTrust(question, facts({ revocations, now: instant(TEST_EPOCH + DAY) })), 'revoked');
 });
 
+test('[TRUST-69] a condition that was agreed later acts on what overlaps, one that was agreed earlier does not', () => {
+  const condition = { name: 'report', kind: 'report', deadline: TEST_EPOCH + 2 * DAY, action: 'revoke' } as const;
+  const first = { not_before: TEST_EPOCH, not_after: TEST_EPOCH + 60 * DAY };
+  const second = { not_before: TEST_EPOCH + DAY, not_after: TEST_EPOCH + 30 * DAY };
+  const level = (one: VerifiedTrustCertificate, other: VerifiedTrustCertificate, days: number, met = false) => {
+    const revocations = met ? [said(other, { action: 'condition_met', condition: 'report' })] : [];
+    const now = instant(TEST_EPOCH + days * DAY);
+    return pairLevel(alpha.domain, bravo.domain, facts({ certificates: [one, other, received], revocations, now }));
+  };
+  const plain = testTrustCertificate(alpha, bravo, first);
+  const conditional = testTrustCertificate(alpha, bravo, { ...second, conditions: [condition] });
+  assert.equal(level(plain, conditional, 1), 'basic');
+  assert.equal(level(plain, conditional, 2), 'untrusted');
+  assert.equal(level(plain, conditional, 2, true), 'basic');
+  assert.equal(level(plain, conditional, 40), 'untrusted', 'also when the newer one is over');
+  const before = testTrustCertificate(alpha, bravo, { ...first, conditions: [condition] });
+  const after = testTrustCertificate(alpha, bravo, second);
+  assert.equal(level(before, after, 3), 'basic', 'it was agreed anew, without');
+});
+
 test('a condition acts by itself at its deadline unless it was met', () => {
   const condition = { name: 'report', kind: 'unknown kind', deadline: TEST_EPOCH + DAY } as const;
   const revoke = testTrustCertificate(alpha, bravo, { conditions: [{ ...condition, action: 'revoke' }] });
@@ -180,6 +204,31 @@ test('a condition acts by itself at its deadline unless it was met', () => {
   assert.deepEqual([at(notify, 0), at(notify, 1)], ['basic', 'basic']);
   assert.equal(at(revoke, 1, { action: 'condition_met', condition: 'report' }), 'basic');
   assert.equal(at(revoke, 1, { action: 'condition_met', condition: 'another' }), 'untrusted');
+});
+
+test('[TRUST-56] halves of two exchanges add up to nothing that neither allows alone', () => {
+  const [one, two] = ['one', 'two'].map((name) => exchangeIdFromBytes(testBytes(`exchange ${name}`, 16)));
+  assert.ok(one !== undefined && two !== undefined);
+  const certificate = (from: typeof alpha, to: typeof alpha, exchange_id: typeof one, nato_capable: boolean) =>
+    testTrustCertificate(from, to, {
+      ...{
+        level: 'classified',
+        exchange_id,
+        not_before: TEST_EPOCH - (exchange_id === one ? 2 : 1),
+        not_after: TEST_EPOCH + DAY,
+      },
+      ...(nato_capable ? { nato_capable } : {}),
+    });
+  const first = [certificate(alpha, bravo, one, true), certificate(bravo, alpha, one, false)] as const;
+  const second = [certificate(alpha, bravo, two, false), certificate(bravo, alpha, two, true)] as const;
+  const nato: TrustQuestion = { ...question, label: 'nato_confidential' };
+  denied(decideTrust(nato, facts({ certificates: [...first, ...second] })), 'nato');
+  assert.equal(decideTrust(question, facts({ certificates: [...first, ...second] })).kind, 'allow');
+  const revocations = [said(second[0], { action: 'revoke' })];
+  denied(decideTrust(question, facts({ certificates: [first[0], ...second], revocations })), 'revoked');
+  denied(decideTrust(question, facts({ certificates: [first[0], second[1]] })), 'none_given');
+  const gone = [said(first[1], { action: 'suspend' }), ...revocations];
+  denied(decideTrust(question, facts({ certificates: [...first, second[0]], revocations: gone })), 'suspended');
 });
 
 test('renewals overlap without a gap, and the newest certificate explains a refusal', () => {
@@ -355,6 +404,70 @@ test('[TRUST-52] once every certificate has begun, time only narrows a decision'
       },
     ),
     { numRuns: 60 },
+  );
+});
+
+test('[TRUST-54] a tighter policy caps trust that was agreed before', () => {
+  const certificates = [
+    testTrustCertificate(alpha, bravo, { level: 'classified' }),
+    testTrustCertificate(bravo, alpha, { level: 'classified' }),
+  ];
+  const under = (policy: Parameters<typeof defaultPolicy>[0]) => facts({ certificates, policy: defaultPolicy(policy) });
+  const levelUnder = (policy: Parameters<typeof defaultPolicy>[0]) =>
+    pairLevel(alpha.domain, bravo.domain, under(policy));
+  assert.equal(levelUnder({}), 'classified');
+  assert.equal(levelUnder({ levelMax: 'verified' }), 'verified');
+  assert.equal(levelUnder({ partnerLevelMax: new Map([[bravo.domain, 'basic']]) }), 'basic');
+  assert.equal(levelUnder({ partnerLevelMax: new Map([[evil.domain, 'basic']]) }), 'classified');
+  const confidential: TrustQuestion = { ...question, label: 'confidential' };
+  assert.equal(decideTrust(confidential, under({})).kind, 'allow');
+  const raised = under({ labelLevels: new Map([['confidential', 'nato']]) });
+  const refused = decideTrust(confidential, raised);
+  denied(refused, 'label');
+  assert.match(explainDecision(confidential, refused), /confidential needs level nato; the level here is classified/);
+  denied(decideTrust({ ...confidential, remote: alpha.domain }, raised), 'label');
+  const lowered = under({ labelLevels: new Map([['secret', 'basic']]), levelMax: 'verified' });
+  denied(decideTrust({ ...question, label: 'secret' }, lowered), 'label');
+});
+
+const anyLevel = fc.constantFrom(...GRANTED_LEVELS);
+const lower = (a: GrantedLevel, b: GrantedLevel): GrantedLevel => (LEVELS[a].rank <= LEVELS[b].rank ? a : b);
+const higherOf = (a: GrantedLevel, b: GrantedLevel): GrantedLevel => (LEVELS[a].rank >= LEVELS[b].rank ? a : b);
+
+test('[TRUST-54] tightening the policy never widens a decision', () => {
+  const anyPolicy = fc.record({ max: anyLevel, partner: anyLevel, label: anyLevel, own: anyLevel });
+  fc.assert(
+    fc.property(
+      anyCertificates,
+      anyQuestion,
+      anyTime,
+      anyPolicy,
+      anyPolicy,
+      fc.boolean(),
+      (certificates, asked, now, a, b, blocks) => {
+        const under = (policy: typeof a, blocked: boolean) =>
+          width(
+            decideTrust(
+              asked,
+              facts({
+                ...{ certificates, now },
+                policy: defaultPolicy({
+                  ...{ levelMax: policy.max, ownLevel: policy.own },
+                  partnerLevelMax: new Map([[bravo.domain, policy.partner]]),
+                  labelLevels: new Map([[asked.label, policy.label]]),
+                  blocked: new Set(blocked ? [bravo.domain] : []),
+                }),
+              }),
+            ),
+          );
+        const tighter = {
+          ...{ max: lower(a.max, b.max), partner: lower(a.partner, b.partner), own: lower(a.own, b.own) },
+          label: higherOf(a.label, b.label),
+        };
+        assert.ok(under(tighter, blocks) <= under(a, false));
+      },
+    ),
+    { numRuns: 100 },
   );
 });
 

@@ -21,6 +21,8 @@ function reasonText(question: TrustQuestion, denied: TrustDenied): string {
   switch (denied.reason) {
     case 'blocked':
       return `The policy of ${question.local} blocks ${question.remote}.`;
+    case 'forked':
+      return `${question.remote} signed two different histories of its revocations; an officer has to look.`;
     case 'none_given':
       return `${question.local} gave ${question.remote} no trust certificate.`;
     case 'none_received':
@@ -40,6 +42,7 @@ function reasonText(question: TrustQuestion, denied: TrustDenied): string {
     case 'stale':
       return `${question.remote} has not confirmed its revocations for too long; what waits is kept.`;
     case 'permission':
+      if (about === undefined) return `The policy of ${question.local} lets no partner do this.`;
       return `${certificate} does not grant ${question.permission}.`;
     case 'size':
       return `${certificate} allows smaller entries only.`;
@@ -49,10 +52,10 @@ function reasonText(question: TrustQuestion, denied: TrustDenied): string {
   }
 }
 
-function labelText({ label }: TrustQuestion, { reason, level }: TrustDenied): string {
+function labelText({ label }: TrustQuestion, { reason, level, needed }: TrustDenied): string {
   if (label === undefined) return '';
   if (reason === 'nato') return `The label ${label} needs nato-capable certificates on both sides.`;
-  return `The label ${label} needs level ${levelForLabel(label)}; the level here is ${level}.`;
+  return `The label ${label} needs level ${needed ?? levelForLabel(label)}; the level here is ${level}.`;
 }
 
 const DAY_MS = 86_400_000;

@@ -8,7 +8,7 @@ export type CertificateId = string & { readonly [brand]: 'CertificateId' };
 /** 16 random bytes as lower-case hexadecimal, chosen by the initiator. */
 export type ExchangeId = string & { readonly [brand]: 'ExchangeId' };
 
-/** 16 random bytes as lower-case hexadecimal: an officer without a name. */
+/** Hexadecimal of the first 16 bytes of BLAKE3(public key) (`officerIdOf`): an officer without a name. */
 export type OfficerId = string & { readonly [brand]: 'OfficerId' };
 
 export const officerId = (): Schema<OfficerId> => ({ kind: 'id' });

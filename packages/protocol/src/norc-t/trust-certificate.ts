@@ -32,7 +32,7 @@ import { keysOf, type Party, partySchema, samePartyKey, verifyBy } from './party
 const NAME_BYTES_MAX = 64;
 const KIND_BYTES_MAX = 32;
 const PERMISSIONS_MAX = 32;
-const CONDITIONS_MAX = 16;
+export const CONDITIONS_MAX = 16;
 const EVIDENCE_MAX = 32;
 const DAY_MS = 86_400_000;
 
@@ -140,12 +140,20 @@ export function trustBodyFault(body: TrustCertificateBody): string | undefined {
   if (body.not_after <= body.not_before) return 'dates of the trust certificate';
   if (body.not_after - body.not_before > LEVELS[body.level].lifeDaysMax * DAY_MS)
     return 'life of the trust certificate';
-  const names = new Set(body.conditions.map(({ name }) => name));
-  if (names.size !== body.conditions.length) return 'two conditions of one name';
-  return body.conditions.some((condition) => !isSound(condition, body.level)) ? 'downgrade of a condition' : undefined;
+  return conditionsFault(body.conditions, body.level);
 }
 
-function isSound({ action, level: downgraded }: TrustCondition, level: GrantedLevel): boolean {
+/** Why no certificate of this level may hold these conditions [TRUST-12]. */
+export function conditionsFault(conditions: readonly TrustCondition[], level: GrantedLevel): string | undefined {
+  const names = new Set(conditions.map(({ name }) => name));
+  if (names.size !== conditions.length) return 'two conditions of one name';
+  return conditions.some((condition) => !isSoundCondition(condition, level)) ? 'downgrade of a condition' : undefined;
+}
+
+export function isSoundCondition(
+  { action, level: downgraded }: Pick<TrustCondition, 'action' | 'level'>,
+  level: GrantedLevel,
+): boolean {
   if (action !== 'downgrade') return downgraded === undefined;
   return downgraded !== undefined && compareLevels(downgraded, level) < 0;
 }

@@ -3,16 +3,12 @@ import { encodeAuditLine } from '@norc/protocol/audit';
 import {
   type ConversationId,
   type DeviceId,
-  type Domain,
-  LEVELS,
   ok,
   parseConversationId,
   parseDeviceId,
-  parseDomain,
   parseUserAddress,
   type Result,
   reject,
-  type TrustLevel,
   toBase64Url,
   toHex,
   type UserAddress,
@@ -20,8 +16,13 @@ import {
 import { fingerprintText, rootKeyFingerprint } from '@norc/protocol/crypto';
 import { encodeEnrolmentCode } from '@norc/protocol/norc-c';
 import type { OrgNode } from '../org-node.ts';
-import type { TrustSummary } from '../services.ts';
+import { evidenceRoutes } from './evidence-routes.ts';
+import { negotiationRoutes } from './negotiation-routes.ts';
+import { officerRoutes } from './officer-routes.ts';
+import { policyRoutes } from './policy-routes.ts';
+import { rootRoutes } from './root-routes.ts';
 import { type AdminInput, AdminInputError, type AdminRoute } from './router.ts';
+import { trustRoutes } from './trust-routes.ts';
 
 const AUDIT_LINES_MAX = 500;
 const HEAD_BYTES = 48;
@@ -48,13 +49,12 @@ export function adminRoutes(context: AdminContext): readonly AdminRoute[] {
     post('/enrolments', async (input) => await enrol(context, userOf(input))),
     get('/devices', async (input) => ok({ devices: await devices(node, userOf(input)) })),
     post('/devices/revoke', async (input) => await revokeDevice(node, input)),
-    get('/trust', async () => ok({ partners: node.trust.summaries().map(partnerView) })),
-    post('/trust/request', async (input) => await requestTrust(node, input)),
-    post('/trust/approve', async (input) => partner(await node.trust.approve(peerOf(input), ACTOR))),
-    post('/trust/decline', async (input) =>
-      partner(await node.trust.decline(peerOf(input), ACTOR, input.text('reason'))),
-    ),
-    post('/trust/revoke', async (input) => await node.trust.revoke(peerOf(input), ACTOR, input.text('reason'))),
+    ...negotiationRoutes(node),
+    ...trustRoutes(node),
+    ...officerRoutes(node),
+    ...rootRoutes(node),
+    ...policyRoutes(node),
+    ...evidenceRoutes(node),
     get('/audit', async (input) => ok(await auditLines(node, input))),
     get('/audit/certificates', async () => ok(auditCertificates(node))),
     get('/entry', async (input) => await entry(node, input)),
@@ -126,32 +126,6 @@ async function revokeDevice(node: OrgNode, input: AdminInput): Promise<Result<ob
   return await node.directory.revokeDevice(deviceId, ACTOR);
 }
 
-async function requestTrust(node: OrgNode, input: AdminInput): Promise<Result<object>> {
-  const peer = peerOf(input);
-  const level = input.optionalText('level') ?? 'basic';
-  if (!isLevel(level)) throw new AdminInputError('level is none of basic, verified, classified, nato');
-  const started = await node.trust.request(peer, level, ACTOR);
-  if (!started.ok) return started;
-  const summary = node.trust.summaries().find((one) => one.peer === peer);
-  return summary === undefined ? reject('internal', 'trust request') : ok(partnerView(summary));
-}
-
-function isLevel(text: string): text is TrustLevel {
-  return Object.hasOwn(LEVELS, text);
-}
-
-function partner(outcome: Result<TrustSummary>): Result<object> {
-  return outcome.ok ? ok(partnerView(outcome.value)) : outcome;
-}
-
-function partnerView({ peer, state, level, notAfter, rootFingerprint, explanation }: TrustSummary): object {
-  return {
-    ...{ peer, state, level, explanation },
-    not_after: notAfter,
-    root_fingerprint: rootFingerprint === undefined ? undefined : fingerprintText(rootFingerprint),
-  };
-}
-
 async function auditLines(node: OrgNode, input: AdminInput): Promise<object> {
   await node.audit.flush();
   const after = input.optionalCount('after') ?? 0;
@@ -189,10 +163,6 @@ async function entry(node: OrgNode, input: AdminInput): Promise<Result<object>> 
 
 function userOf(input: AdminInput): UserAddress {
   return required(parseUserAddress(input.text('user').toLowerCase()), 'user');
-}
-
-function peerOf(input: AdminInput): Domain {
-  return required(parseDomain(input.text('peer').toLowerCase()), 'peer');
 }
 
 function required<T>(parsed: Result<T>, name: string): T {

@@ -9,6 +9,8 @@ export interface AdminRoute {
   readonly method: 'GET' | 'POST';
   readonly path: string;
   readonly run: (input: AdminInput) => Promise<Result<object>>;
+  /** Where a request may be larger than usual. */
+  readonly bodyBytesMax?: number;
 }
 
 export interface AdminInput {
@@ -73,7 +75,7 @@ async function answer(
     const route = routes.find((one) => one.path === url.pathname && one.method === request.method);
     if (route === undefined)
       return send(response, 404, { error: { name: 'unsupported_type', detail: 'no such operation' } });
-    const fields = { ...Object.fromEntries(url.searchParams), ...(await readBody(request)) };
+    const fields = { ...Object.fromEntries(url.searchParams), ...(await readBody(request, route.bodyBytesMax)) };
     const result = await route.run(inputOf(fields));
     if (result.ok) send(response, 200, result.value);
     else send(response, 422, { error: describe(result.error) });
@@ -96,13 +98,13 @@ function send(response: ServerResponse, status: number, body: object): void {
   response.end(text);
 }
 
-async function readBody(request: IncomingMessage): Promise<Record<string, unknown>> {
+async function readBody(request: IncomingMessage, bytesMax = BODY_BYTES_MAX): Promise<Record<string, unknown>> {
   const chunks: Buffer[] = [];
   let length = 0;
   for await (const chunk of request) {
     const bytes = chunk as Buffer; // no encoding is set on the request
     length += bytes.length;
-    if (length > BODY_BYTES_MAX) throw new AdminInputError('the request is too large');
+    if (length > bytesMax) throw new AdminInputError('the request is too large');
     chunks.push(bytes);
   }
   if (length === 0) return {};

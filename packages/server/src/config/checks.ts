@@ -12,12 +12,14 @@ export function checkTogether(config: ServerConfig, source: string): ConfigProbl
   const hasKey = listen.tlsKey !== undefined;
   if (hasCertificate && !hasKey) wrong('listen.tls_key', 'nothing', 'the key of listen.tls_certificate');
   if (hasKey && !hasCertificate) wrong('listen.tls_certificate', 'nothing', 'the certificate of listen.tls_key');
+  checkCertificates(config, wrong);
   const local = listen.host === 'localhost' || isLoopback(listen.host);
-  if (!local && !hasCertificate && !hasKey && !listen.allowPlainNonLoopback) {
+  const tls = hasCertificate || hasKey || listen.certificates.length > 0;
+  if (!local && !tls && !listen.allowPlainNonLoopback) {
     wrong(
       'listen.host',
       `"${listen.host}" without TLS`,
-      'a loopback address, or listen.tls_certificate with listen.tls_key, or (behind a proxy that does TLS) listen.allow_plain_non_loopback',
+      'a loopback address, or listen.tls_certificate with listen.tls_key, or [[listen.certificate]] tables, or (behind a proxy that does TLS) listen.allow_plain_non_loopback',
     );
   }
   const samePlace = listen.port === federation.port && listen.port !== 0 && overlap(listen.host, federation.host);
@@ -39,6 +41,22 @@ export function checkTogether(config: ServerConfig, source: string): ConfigProbl
     }
   }
   return problems;
+}
+
+function checkCertificates(
+  { listen, organisation }: ServerConfig,
+  wrong: (key: string, found: string, allowed: string) => void,
+): void {
+  for (const { domain } of listen.certificates) {
+    if (!organisation.domains.includes(domain))
+      wrong('listen.certificate', `"${domain}"`, 'one of organisation.domains');
+  }
+  if (listen.certificates.length === 0 || listen.tlsCertificate !== undefined) return;
+  const uncovered = organisation.domains.filter((one) => !listen.certificates.some(({ domain }) => domain === one));
+  if (uncovered.length > 0) {
+    const allowed = 'one for each organisation, or listen.tls_certificate';
+    wrong('listen.certificate', `none for ${uncovered.join(', ')}`, allowed);
+  }
 }
 
 const ANY_ADDRESS = new Set(['0.0.0.0', '::']);

@@ -37,6 +37,7 @@ test('one line is enough: everything else has a safe default', () => {
     tlsKey: undefined,
     allowPlainNonLoopback: false,
     allowedOrigins: [],
+    certificates: [],
   });
   assert.equal(config.federation.port, 8843);
   assert.equal(config.limits.messagesPerMinute, 60);
@@ -155,6 +156,24 @@ test('settings that contradict each other are named', () => {
   read(`${ORGANISATION}[listen]\nhost = "0.0.0.0"\nallow_plain_non_loopback = true\n`);
   read(`${ORGANISATION}[listen]\nhost = "0.0.0.0"\ntls_certificate = "c"\ntls_key = "k"\n`);
   read(`${ORGANISATION}[listen]\nport = 8843\n[federation]\nhost = "127.0.0.2"\n`);
+});
+
+test('the devices’ certificates of several organisations are read, each for one that lives here', () => {
+  const table = (domain: string, more = '') =>
+    `[[listen.certificate]]\ndomain = "${domain}"\ncertificate = "${domain}.pem"\nkey = "/k/${domain}.key"\n${more}`;
+  const config = read(`${ORGANISATION}[listen]\nhost = "0.0.0.0"\n${table('alpha.example')}`);
+  assert.deepEqual(config.listen.certificates, [
+    { domain: 'alpha.example', certificate: '/srv/norc/alpha.example.pem', key: '/k/alpha.example.key' },
+  ]);
+  const cases: readonly (readonly [string, RegExp])[] = [
+    [table('carol.example'), /listen\.certificate: found "carol\.example"; allowed: one of organisation\.domains/],
+    [table('carol.example'), /listen\.certificate: found none for alpha\.example/],
+    [table('alpha.example') + table('alpha.example'), /certificate\[2\]\.domain: found "alpha\.example" again/],
+    [table('alpha.example', 'pem = 1\n'), /certificate\[1\]\.pem: found an unknown setting/],
+    ['[[listen.certificate]]\ndomain = "alpha.example"\n', /certificate\[1\]\.key: found nothing/],
+    ['[listen]\ncertificate = "c.pem"\n', /listen\.certificate: found .*; allowed: tables/],
+  ];
+  for (const [text, message] of cases) assert.match(wrong(`${ORGANISATION}${text}`).join('\n'), message);
 });
 
 test('static peers are read with their endpoints and domain proof', () => {

@@ -31,6 +31,9 @@ test('the example file has every setting, and its live lines are the defaults', 
   const peer = at(shown, 'federation', 'peer');
   assert.ok(Array.isArray(peer));
   assert.deepEqual(Object.keys(peer[0] as object), ['domain', 'endpoints', 'trust_txt']); // a TOML table
+  const certificate = at(shown, 'listen', 'certificate');
+  assert.ok(Array.isArray(certificate));
+  assert.deepEqual(Object.keys(certificate[0] as object), ['domain', 'certificate', 'key']); // a TOML table
 });
 
 test('the manual has every setting with its variable and default, and no other', () => {
@@ -49,7 +52,7 @@ test('the manual has every setting with its variable and default, and no other',
 
 test('every TOML block of the manual is a valid configuration', () => {
   const blocks = [...manual.matchAll(/```toml\n(.*?)```/gs)].map((match) => match[1] ?? '');
-  assert.equal(blocks.length, 3);
+  assert.equal(blocks.length, 4);
   for (const text of blocks) {
     const fallbacks = { organisation: { domains: ['alpha.example'] } };
     parseConfig({ fallbacks, file: { path: 'docs', folder: '/srv', text }, folder: '/srv' });

@@ -42,14 +42,23 @@ test('key and certificate for devices are read, and must be there and belong tog
       folder,
       overrides: { organisation: { domains: ['alpha.example'] }, listen: { tls_certificate, tls_key } },
     });
-  assert.deepEqual(await readDeviceTls(await configured('c.pem', 'k.pem')), { key: one.keyPem, cert: one.certPem });
+  const pair = { key: one.keyPem, cert: one.certPem };
+  assert.deepEqual(await readDeviceTls(await configured('c.pem', 'k.pem')), { byName: new Map(), otherwise: pair });
   await assert.rejects(async () => readDeviceTls(await configured('c.pem', 'k2.pem')), {
-    message: /tls_key: found no pair/,
+    message: /tls_certificate: found no pair/,
   });
-  await assert.rejects(async () => readDeviceTls(await configured('c.pem', 'c.pem')), { message: /tls_key/ });
+  await assert.rejects(async () => readDeviceTls(await configured('c.pem', 'c.pem')), { message: /tls_certificate/ });
   await assert.rejects(async () => readDeviceTls(await configured('none.pem', 'k.pem')), {
     message: /tls_certificate.*ENOENT/,
   });
+  const named = await loadConfig({
+    folder,
+    overrides: {
+      organisation: { domains: ['alpha.example'] },
+      listen: { certificate: [{ domain: 'alpha.example', certificate: 'c.pem', key: 'k.pem' }] },
+    },
+  });
+  assert.deepEqual(await readDeviceTls(named), { byName: new Map([['alpha.example', pair]]), otherwise: undefined });
   const plain = await loadConfig({ folder, overrides: { organisation: { domains: ['alpha.example'] } } });
   assert.equal(await readDeviceTls(plain), undefined);
 });

@@ -33,25 +33,40 @@ async function readSource(path: string, mayBeMissing: boolean): Promise<string |
   }
 }
 
+export interface PemPair {
+  readonly key: string;
+  readonly cert: string;
+}
+
+/** What the devices' listener presents: to those who ask for an organisation by name, and to all others. */
+export interface DeviceTls {
+  readonly byName: ReadonlyMap<string, PemPair>;
+  readonly otherwise: PemPair | undefined;
+}
+
 /**
- * Key and certificate for the devices' listener, PEM; `undefined` when the settings name
- * none. Throws ConfigError when a file cannot be read or the two do not belong together.
+ * Keys and certificates for the devices' listener, PEM; `undefined` when the settings name
+ * none. Throws ConfigError when a file cannot be read or two do not belong together.
  */
-export async function readDeviceTls(
-  config: ServerConfig,
-): Promise<{ readonly key: string; readonly cert: string } | undefined> {
-  const { tlsCertificate, tlsKey } = config.listen;
-  if (tlsCertificate === undefined || tlsKey === undefined) return undefined;
-  const cert = await readPem('listen.tls_certificate', tlsCertificate, 'a certificate chain in PEM');
-  const key = await readPem('listen.tls_key', tlsKey, 'the private key of listen.tls_certificate in PEM');
+export async function readDeviceTls(config: ServerConfig): Promise<DeviceTls | undefined> {
+  const { tlsCertificate, tlsKey, certificates } = config.listen;
+  const byName = new Map<string, PemPair>();
+  for (const { domain, certificate, key } of certificates)
+    byName.set(domain, await readPair('listen.certificate', certificate, key));
+  if (tlsCertificate !== undefined && tlsKey !== undefined)
+    return { byName, otherwise: await readPair('listen.tls_certificate', tlsCertificate, tlsKey) };
+  return byName.size === 0 ? undefined : { byName, otherwise: undefined };
+}
+
+async function readPair(setting: string, certificate: string, privateKey: string): Promise<PemPair> {
+  const cert = await readPem(setting, certificate, 'a certificate chain in PEM');
+  const key = await readPem(`the key of ${setting}`, privateKey, 'the private key of that certificate in PEM');
   try {
-    checkedSpki(tlsKey, key, cert);
+    checkedSpki(privateKey, key, cert);
   } catch (error) {
     if (!(error instanceof TlsIdentityError)) throw error;
     const allowed = 'a private key and its certificate in PEM';
-    throw new ConfigError([
-      { source: tlsCertificate, key: 'listen.tls_key', found: 'no pair with listen.tls_certificate', allowed },
-    ]);
+    throw new ConfigError([{ source: certificate, key: setting, found: 'no pair with its key', allowed }]);
   }
   return { key, cert };
 }

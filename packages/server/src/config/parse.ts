@@ -1,5 +1,6 @@
 import { parse, TomlError } from 'smol-toml';
 import { checkTogether } from './checks.ts';
+import { readListenCertificates } from './listen-certificates.ts';
 import { readPeers } from './peers.ts';
 import { ConfigError, type ConfigProblem, describeFound } from './problem.ts';
 import type { Setting } from './setting.ts';
@@ -37,17 +38,32 @@ export function parseConfig(sources: ConfigSources): ServerConfig {
     const value = readSetting(entry, layers, defaultFolder, problems);
     values[entry.section] = { ...values[entry.section], [entry.name]: value };
   }
-  const peerLayers = layers.filter(
-    (layer) => isTable(layer.table['federation']) && 'peer' in layer.table['federation'],
-  );
-  const peerLayer = peerLayers.at(-1);
+  const peerLayer = lastWith(layers, 'federation', 'peer');
   const peers = peerLayer === undefined ? [] : readPeers(peerLayer.source, peerLayer.table['federation'], problems);
+  const hosts = lastWith(layers, 'listen', 'certificate');
+  const certificates =
+    hosts === undefined ? [] : readListenCertificates(hosts.source, hosts.folder, hosts.table['listen'], problems);
   // Each value was read by the setting that gives the field its type.
-  const config = { ...values, federation: { ...values['federation'], peers } } as unknown as ServerConfig;
+  const config = {
+    ...values,
+    listen: { ...values['listen'], certificates },
+    federation: { ...values['federation'], peers },
+  } as unknown as ServerConfig;
   if (problems.length === 0) problems.push(...checkTogether(config, sourcesUsed(layers)));
   if (problems.length > 0) throw new ConfigError(problems);
   return deepFreeze(config);
 }
+
+/** Tables of tables are not merged: the last layer that has any counts. */
+function lastWith(layers: readonly Layer[], section: string, name: string): Layer | undefined {
+  return layers.findLast(({ table }) => {
+    const place = table[section];
+    return isTable(place) && name in place;
+  });
+}
+
+/** Tables of tables beside the settings of a section. */
+const TABLES: Readonly<Record<string, string>> = { federation: 'peer', listen: 'certificate' };
 
 function sourcesUsed(layers: readonly Layer[]): string {
   const used = layers.filter((layer) => Object.keys(layer.table).length > 0).map((layer) => layer.source);
@@ -74,7 +90,8 @@ function layersOf(sources: ConfigSources, problems: ConfigProblem[]): readonly L
 
 const TOML_DEPTH_MAX = 16;
 
-function parseToml(source: string, text: string): RawTable {
+/** Throws ConfigError that names line and column. */
+export function parseToml(source: string, text: string): RawTable {
   try {
     return parse(text, { integersAsBigInt: 'asNeeded', unsafeKeyBehaviour: 'throw', maxDepth: TOML_DEPTH_MAX });
   } catch (error) {
@@ -125,7 +142,7 @@ function unknownKeys(source: string, table: RawTable): ConfigProblem[] {
     } else if (!isTable(content)) {
       problems.push({ source, key: section, found: describeFound(content, true), allowed: `a section [${section}]` });
     } else {
-      const known = [...Object.keys(settings).map(keyOf), ...(section === 'federation' ? ['peer'] : [])];
+      const known = [...Object.keys(settings).map(keyOf), ...(TABLES[section] === undefined ? [] : [TABLES[section]])];
       const unknown = Object.keys(content).filter((key) => !known.includes(key));
       for (const key of unknown) {
         problems.push({

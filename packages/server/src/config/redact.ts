@@ -16,5 +16,11 @@ export function redactedConfig(config: ServerConfig): Readonly<Record<string, Re
     endpoints,
     trust_txt: trustTxt,
   }));
+  const certificate = config.listen.certificates.map(({ domain, certificate: path }) => ({
+    domain,
+    certificate: path,
+    key: HIDDEN,
+  }));
+  if (certificate.length > 0) shown['listen'] = { ...shown['listen'], certificate };
   return { ...shown, federation: { ...shown['federation'], peer } };
 }

@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import { LIMITS } from '@norc/protocol/base';
 import { DEVICE_LIMITS, LINK_LIMITS } from '../transport/limits.ts';
 import { FEDERATION_PORT, parseEndpoint, type StaticPeer } from '../transport/resolver.ts';
+import type { ListenCertificate } from './listen-certificates.ts';
 import { choice, domains, flag, host, integer, list, optionalPath, path, type Setting } from './setting.ts';
 
 const PORT_MAX = 65_535;
@@ -18,7 +19,7 @@ const oneOf =
     choices.find((name) => name === text);
 
 /**
- * Every setting of a server but the `[[federation.peer]]` tables. The key in the file is
+ * Every setting of a server but the `[[federation.peer]]` and `[[listen.certificate]]` tables. The key in the file is
  * the name in snake case; docs/configuration.md and deploy/norc.example.toml are checked
  * against this table.
  */
@@ -61,6 +62,13 @@ export const SETTINGS = {
       [],
       readDnsServer,
     ),
+    privateAddresses: flag('Connect to private addresses that DNS names for organisations not trusted yet.', false),
+  },
+  trust: {
+    policyFile: optionalPath(
+      'Trust policy, taken at the first start; later ones are applied by norc policy apply. {domain} stands for the organisation.',
+    ),
+    revocationFromPrivate: flag('Fetch revocation lists and OCSP answers from private addresses too.', false),
   },
   limits: {
     messagesPerMinute: integer('Messages a device may send.', LIMITS.messagesPerMinute, 1, COUNT_MAX),
@@ -103,7 +111,8 @@ type ValueOf<S> = S extends Setting<infer T> ? T : never;
 type Values = { readonly [S in keyof Sections]: { readonly [K in keyof Sections[S]]: ValueOf<Sections[S][K]> } };
 
 /** A server's settings, checked and frozen. Paths are absolute. */
-export type ServerConfig = Omit<Values, 'federation'> & {
+export type ServerConfig = Omit<Values, 'federation' | 'listen'> & {
+  readonly listen: Values['listen'] & { readonly certificates: readonly ListenCertificate[] };
   readonly federation: Values['federation'] & { readonly peers: readonly StaticPeer[] };
 };
 

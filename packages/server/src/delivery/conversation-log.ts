@@ -12,7 +12,7 @@ export interface PlannedAppend {
   readonly entries: readonly LinkedEntry[];
   readonly state: ConversationState;
   readonly change?: GroupChange;
-  /** The public group after the commit; required with `change`. */
+  /** The public group after the commit, where it is required, or with the proposals that the entries are. */
   readonly group?: PublicGroup;
   readonly alongside?: readonly StoreWrite[];
 }
@@ -112,7 +112,7 @@ export class ConversationLog {
   /** Appends what was decided on exactly the current state. Rejects with StorageError when the disk failed. */
   append(planned: PlannedAppend): Promise<AppendOutcome> {
     this.#flush();
-    const writes = [logAppend(this.#state, planned), ...thaw(this.#state, planned), ...(planned.alongside ?? [])];
+    const writes = [logAppend(this.#state, planned), ...refreeze(this.#state, planned), ...(planned.alongside ?? [])];
     this.#state = planned.state;
     if (planned.group !== undefined) this.#group = planned.group;
     return this.#commit(writes, planned.entries, this.#generation);
@@ -216,10 +216,10 @@ function hasRoom({ entries, bytes }: Batch, entry: LinkedEntry): boolean {
   return fits && entries.every((one) => one.messageId !== entry.messageId);
 }
 
-/** A commit that removed what the conversation was frozen for thaws it, in the same transaction. */
-function thaw(before: ConversationState, { state }: PlannedAppend): readonly StoreWrite[] {
-  if (!before.frozen || state.frozen) return [];
-  return [{ op: 'conversation.freeze', conversationId: state.conversation, frozen: false }];
+/** The hub's proposal freezes, and the commit that carries it out thaws, in the transaction of its entry. */
+function refreeze(before: ConversationState, { state }: PlannedAppend): readonly StoreWrite[] {
+  if (before.frozen === state.frozen) return [];
+  return [{ op: 'conversation.freeze', conversationId: state.conversation, frozen: state.frozen }];
 }
 
 function logAppend(before: ConversationState, planned: PlannedAppend): LogAppend {
@@ -230,7 +230,7 @@ function logAppend(before: ConversationState, planned: PlannedAppend): LogAppend
     expectedHeadSeq: before.headSeq,
     entries,
   } as const;
-  if (change === undefined) return base;
+  if (change === undefined) return group === undefined ? base : { ...base, view: group.serialize() };
   if (group === undefined) throw new InvariantError('a commit is stored with the group after it');
   const added = change.added.map(({ deviceId, user, leafIndex, joinedSeq }) =>
     memberRow(state.self, { deviceId, user, leafIndex, joinedSeq }),

@@ -56,6 +56,8 @@ export class CreationService {
     if (!header.ok) return header;
     const group = await this.#d.groups.open(request.groupInfo);
     if (!group.ok) return group;
+    // [F-19] Without it, nobody could be put out of this conversation when trust ends.
+    if (!group.value.isNamed) return reject('commit_invalid', 'key of the hub');
     const now = this.#d.clock.now();
     const creation = { ...request, sender: sender.deviceId, senderUser: sender.user };
     const decided = createConversation(this.#d.crypto, creation, {

@@ -3,29 +3,25 @@ import {
   type ConversationId,
   type DeviceId,
   type Domain,
-  domainOf,
   ok,
   type Random,
   type Result,
   reject,
 } from '@norc/protocol/base';
-import type { Crypto } from '@norc/protocol/crypto';
-import {
-  type CheckedRoute,
-  checkRoute,
-  freeze,
-  type GroupChange,
-  type LinkedEntry,
-  type NorcFBody,
-  type Submission,
-} from '@norc/protocol/norc-f';
+import type { Crypto, Signer } from '@norc/protocol/crypto';
+import type { NorcFBody, Submission } from '@norc/protocol/norc-f';
 import type { TrustDecision, TrustQuestion } from '@norc/protocol/norc-t';
+import type { EntryKind } from '@norc/protocol/wire';
 import type {
   AuthenticatedDevice,
+  Closure,
   ConversationEntries,
+  ConversationExpulsion,
   CreateRequest,
   Delivery,
   DeliveryEar,
+  ExpelledConversation,
+  ExpulsionProgress,
   LocalMessage,
   LocalSubmission,
   Membership,
@@ -33,15 +29,20 @@ import type {
   OutgoingRelay,
   SendListener,
   SubmitOutcome,
+  TrustEnd,
 } from '../services.ts';
 import type { OutboxRow, Store } from '../storage/port.ts';
 import { ConversationLog } from './conversation-log.ts';
 import { CreationService } from './creation.ts';
 import type { DeliveredUpdate } from './delivered-batch.ts';
+import { directRoute } from './direct-route.ts';
+import { Expulsions, type Settling } from './expulsion.ts';
 import { FanOut } from './fan-out.ts';
+import { FollowedLogs } from './followed-logs.ts';
 import { FollowerService } from './follower-service.ts';
+import { Freezing } from './freezing.ts';
 import { HubOutbox } from './hub-outbox.ts';
-import { HubService, placeOf } from './hub-service.ts';
+import { HubService } from './hub-service.ts';
 import { LocalReading } from './local-reading.ts';
 import { LogCache } from './log-cache.ts';
 import { LogSweep } from './log-sweep.ts';
@@ -58,6 +59,8 @@ export interface DeliveryDependencies {
   readonly clock: Clock;
   readonly groups: PublicGroups;
   readonly decide: (question: TrustQuestion) => TrustDecision;
+  /** The server key: signs what the hub proposes, and receipts. */
+  readonly signer: Signer;
   /** Spreads retries in time. */
   readonly random: Random;
   /** Runs once after a delay; never keeps the process alive. */
@@ -67,6 +70,8 @@ export interface DeliveryDependencies {
   /** Delivery marks for another server; losing one costs a tick on a screen. */
   readonly sendDelivered: (peer: Domain, updates: readonly DeliveredUpdate[]) => void;
   readonly onMisbehavior: (hub: Domain, code: string, detail: string) => void;
+  /** A member of another organisation brought in one that we do not trust. */
+  readonly onUntrusted?: (organisation: Domain) => void;
   /** A background write failed; the data it carried is asked for again. */
   readonly onFault: (error: unknown) => void;
 }
@@ -81,26 +86,44 @@ export class DeliveryService implements Delivery {
   readonly #logs: LogCache;
   readonly #hub: HubService;
   readonly #toHub: HubOutbox;
-  readonly #follower: FollowerService;
+  readonly #followed: FollowedLogs;
   readonly #creation: CreationService;
   readonly #reading: LocalReading;
   readonly #replication: Replication;
   readonly #ears = new FanOut();
   readonly #marks: Marks;
   readonly #sweep: LogSweep;
+  readonly #expulsions: Expulsions;
+  readonly #freezing: Freezing;
   /** Logs whose growth is to be told. */
   readonly #grewLogs = new Set<ConversationLog>();
-  /** Relays of one conversation run one after the other. */
-  readonly #relays = new Map<ConversationId, Promise<unknown>>();
 
   constructor(dependencies: DeliveryDependencies) {
     const { store, groups, self } = dependencies;
     this.#d = dependencies;
     this.#logs = new LogCache((conversation) => ConversationLog.load(store, groups, self, conversation));
-    this.#hub = new HubService(dependencies);
+    this.#expulsions = new Expulsions(dependencies, this.#logs, {
+      grew: (log) => this.#grew(log),
+      closed: (log, closure) => this.#ears.closed(log.localDevices(), log.conversation, closure),
+    });
+    this.#freezing = new Freezing(dependencies, this.#logs, this.#expulsions);
+    const settling: Settling = (before, after, entry) => this.#expulsions.settling(before, after, entry);
+    this.#hub = new HubService({
+      ...dependencies,
+      settling,
+      expelling: (state) => this.#expulsions.expelling(state),
+      endedPairs: () => this.#expulsions.endedPairs(),
+    });
     this.#toHub = new HubOutbox(dependencies, this.#logs, this.#ears);
-    this.#follower = new FollowerService(dependencies);
     this.#creation = new CreationService(dependencies);
+    const follower = new FollowerService({ ...dependencies, settling });
+    this.#followed = new FollowedLogs(self, this.#logs, { follower, creation: this.#creation }, (log, news) => {
+      for (const { sender, messageId, place } of news.own) {
+        this.#ears.resolved(sender, log.conversation, messageId, place);
+      }
+      if (news.changed && !log.state.frozen) this.#expulsions.reopened(log.conversation);
+      this.#grown(log, news.devices);
+    });
     this.#reading = new LocalReading(store);
     this.#sweep = new LogSweep(store, dependencies.clock);
     this.#marks = new Marks(dependencies, this.#logs, this.#ears, (conversation) => this.#sweep.touch(conversation));
@@ -164,6 +187,7 @@ export class DeliveryService implements Delivery {
       this.#replication.appended(peer, log.conversation);
       this.#d.wake(peer);
     }
+    if (before !== undefined && !log.state.frozen) this.#expulsions.reopened(log.conversation);
     if (before === undefined) this.#grew(log);
     else this.#grown(log, new Set([...before, ...log.localDevices()]));
     return outcome;
@@ -268,64 +292,28 @@ export class DeliveryService implements Delivery {
     return this.#replication.announced(peer, conversation, seq);
   }
 
-  async mayCarry(peer: Domain, conversation: ConversationId, bytes: number): Promise<boolean> {
+  async mayCarry(peer: Domain, conversation: ConversationId, bytes: number, kind?: EntryKind): Promise<boolean> {
     const log = await this.#logs.get(conversation);
-    return log !== undefined && this.#replication.mayCarry(log, peer, bytes);
+    // [F-34] Its hub would still order it, and pass it on to somebody with whom our own trust has ended.
+    if (log === undefined || (kind === 'application' && log.state.frozen)) return false;
+    return this.#replication.mayCarry(log, peer, bytes);
   }
 
   // ---- other servers: as a follower ----
 
-  async acceptRelay(peer: Domain, relay: NorcFBody<'message_relay'>): Promise<Result<{ readonly seq: number }>> {
-    const route = directRoute(relay.route, peer, this.#d.self);
-    if (!route.ok) return route;
-    const log = await this.#logs.get(relay.conversation);
-    if (log === undefined) return reject('forbidden', 'conversation');
-    return await this.#oneByOne(relay.conversation, async () => {
-      const before = log.localDevices();
-      const outcome = await this.#follower.accept(log, route.value, relay.entries);
-      if (!outcome.ok) return outcome;
-      this.#followed(log, outcome.value.appended, before);
-      return ok({ seq: outcome.value.seq });
-    });
+  acceptRelay(peer: Domain, relay: NorcFBody<'message_relay'>): Promise<Result<{ readonly seq: number }>> {
+    return this.#followed.relay(peer, relay);
   }
 
-  async acceptAnnounce(
+  acceptAnnounce(
     peer: Domain,
     announce: NorcFBody<'conversation_announce'>,
   ): Promise<Result<{ readonly seq: number }>> {
-    const route = directRoute(announce.route, peer, this.#d.self);
-    if (!route.ok) return route;
-    return await this.#oneByOne(announce.conversation, async () => {
-      const known = await this.#logs.get(announce.conversation);
-      if (known !== undefined)
-        return known.state.hub === peer ? ok({ seq: known.state.headSeq }) : reject('forbidden', 'conversation');
-      const joined = await this.#creation.announced(route.value, announce);
-      if (!joined.ok) return joined;
-      // A mark or relay that came first may have begun to load what was not there yet: the load after that one sees it.
-      const log = (await this.#logs.get(announce.conversation)) ?? (await this.#logs.get(announce.conversation));
-      if (log !== undefined) this.#grown(log, log.localDevices());
-      return ok({ seq: joined.value.state.headSeq });
-    });
+    return this.#followed.announce(peer, announce);
   }
 
   submissionResolved(peer: Domain, results: NorcFBody<'submit_result'>['items']): Promise<void> {
     return this.#toHub.resolved(peer, results);
-  }
-
-  #followed(
-    log: ConversationLog,
-    appended: readonly { readonly entry: LinkedEntry; readonly change?: GroupChange }[],
-    before: readonly Parameters<FanOut['resolved']>[0][],
-  ): void {
-    if (appended.length === 0) return;
-    for (const { entry } of appended) {
-      if (domainOf(entry.senderUser) === this.#d.self) {
-        this.#ears.resolved(entry.sender, log.conversation, entry.messageId, placeOf(entry));
-      }
-    }
-    const changed = appended.some(({ change }) => change !== undefined);
-    const now = log.localDevices();
-    this.#grown(log, changed ? new Set([...before, ...now]) : now);
   }
 
   // ---- both ----
@@ -334,16 +322,41 @@ export class DeliveryService implements Delivery {
     return this.#marks.acceptDelivered(peer, updates);
   }
 
-  async freezeWith(domain: Domain): Promise<number> {
-    let frozen = 0;
-    for (const conversation of await this.#d.store.read.conversationIds()) {
-      const log = await this.#logs.get(conversation);
-      if (log === undefined || log.state.frozen || !log.state.organisations.has(domain)) continue;
-      await this.#d.store.commit([{ op: 'conversation.freeze', conversationId: conversation, frozen: true }]);
-      log.adopt(freeze);
-      frozen += 1;
-    }
-    return frozen;
+  freezeWith(domain: Domain): Promise<number> {
+    return this.#freezing.freeze(domain);
+  }
+
+  readmit(domain: Domain): Promise<number> {
+    return this.#freezing.thaw(domain);
+  }
+
+  /** Ends of trust that were not carried out to their end before the start, also those of others. */
+  unfinished(): Promise<readonly TrustEnd[]> {
+    return this.#expulsions.load();
+  }
+
+  expel(end: TrustEnd): Promise<ExpulsionProgress> {
+    return this.#expulsions.expel(end);
+  }
+
+  expulsions(about?: Parameters<Delivery['expulsions']>[0]): readonly ExpulsionProgress[] {
+    return this.#expulsions.progress(about);
+  }
+
+  expelledFrom(end: Omit<TrustEnd, 'cause'>): readonly ConversationExpulsion[] {
+    return this.#expulsions.conversations(end);
+  }
+
+  onExpelled(listener: (done: ExpelledConversation) => void): void {
+    this.#expulsions.onExpelled(listener);
+  }
+
+  expelDevice(deviceId: DeviceId): Promise<number> {
+    return this.#freezing.expelDevice(deviceId, (log) => this.#grew(log));
+  }
+
+  closure(conversation: ConversationId): Closure | undefined {
+    return this.#expulsions.closure(conversation);
   }
 
   /** Drops entries that are not needed any more. Called every hour. */
@@ -388,30 +401,8 @@ export class DeliveryService implements Delivery {
       this.#d.wake(peer);
     }
   }
-
-  async #oneByOne<T>(conversation: ConversationId, run: () => Promise<T>): Promise<T> {
-    const before = this.#relays.get(conversation) ?? Promise.resolve();
-    const mine = before.then(run, run);
-    this.#relays.set(conversation, mine);
-    try {
-      return await mine;
-    } finally {
-      if (this.#relays.get(conversation) === mine) this.#relays.delete(conversation);
-    }
-  }
 }
 
 function sentOutcome({ seq, proof }: OrderedPlace): SubmitOutcome {
   return proof === undefined ? { state: 'sent', seq } : { state: 'sent', seq, proof };
-}
-
-/**
- * Servers talk directly: who sends is who vouches. Nothing signs the earlier hops of a
- * longer route yet, so a peer could speak in another organisation's name by writing it
- * there; until origins sign what they send, such a route is refused [F-40].
- */
-function directRoute(route: readonly Domain[], peer: Domain, self: Domain): Result<CheckedRoute> {
-  const checked = checkRoute(route, peer, self);
-  if (checked.ok && checked.value.origin !== peer) return reject('forbidden', 'route with an unsigned origin');
-  return checked;
 }

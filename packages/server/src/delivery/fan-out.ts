@@ -1,5 +1,5 @@
 import type { ConversationId, DeviceId, MessageId, Reject, UserAddress } from '@norc/protocol/base';
-import type { DeliveryEar, OrderedPlace } from '../services.ts';
+import type { Closure, DeliveryEar, OrderedPlace } from '../services.ts';
 
 /** Who listens: the live sessions of local devices. Order of calls is order of facts. */
 export class FanOut {
@@ -29,6 +29,12 @@ export class FanOut {
     outcome: OrderedPlace | { readonly refused: Reject },
   ): void {
     for (const ear of this.#ears.get(device) ?? []) ear.resolved(conversation, messageId, outcome);
+  }
+
+  closed(devices: Iterable<DeviceId>, conversation: ConversationId, closure: Closure): void {
+    for (const device of devices) {
+      for (const ear of this.#ears.get(device) ?? []) ear.closed(conversation, closure);
+    }
   }
 
   delivered(devices: Iterable<DeviceId>, conversation: ConversationId, user: UserAddress, seq: number): void {

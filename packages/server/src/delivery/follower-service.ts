@@ -4,7 +4,9 @@ import {
   acceptEntries,
   type CheckedRoute,
   type CommitEvidence,
+  type ConversationState,
   commitEvidence,
+  type EntryFacts,
   entryFromWire,
   type Followed,
   type FollowedItem,
@@ -13,12 +15,14 @@ import {
   type LinkedEntry,
   linkEntries,
   pathQuestion,
+  proposalEvidence,
   type TrustPaths,
 } from '@norc/protocol/norc-f';
 import type { TrustDecision, TrustQuestion } from '@norc/protocol/norc-t';
 import type { WireLogEntry } from '@norc/protocol/wire';
 import type { StoreWrite } from '../storage/port.ts';
 import type { ConversationLog } from './conversation-log.ts';
+import type { Settled, Settling } from './expulsion.ts';
 import { readHeader } from './mls-header.ts';
 import type { PublicGroup } from './public-group.ts';
 
@@ -28,6 +32,10 @@ export interface FollowerDependencies {
   readonly decide: (question: TrustQuestion) => TrustDecision;
   /** A hub showed two histories, or broke a rule: for the audit log and the operator. */
   readonly onMisbehavior: (hub: Domain, code: Reject['code'], detail: string) => void;
+  /** A commit brought in an organisation that we do not trust: our copy is frozen until it is out again. */
+  readonly onUntrusted?: (organisation: Domain) => void;
+  /** What the commit of this entry completes: stored with it. */
+  readonly settling: Settling;
 }
 
 export interface FollowOutcome {
@@ -36,10 +44,11 @@ export interface FollowOutcome {
   readonly appended: readonly { readonly entry: LinkedEntry; readonly change?: GroupChange }[];
 }
 
-/** One run of entries that ends with its commit, if it has one: what one append can store. */
+/** Messages, or proposals, or one commit: what one append can store. */
 interface Segment {
   readonly items: readonly FollowedItem[];
-  readonly group?: PublicGroup;
+  /** The group after each item, where items change it. */
+  readonly groups?: readonly PublicGroup[];
 }
 
 /** Keeps this organisation's copies of logs that other hubs order. */
@@ -69,14 +78,28 @@ export class FollowerService {
     while (rest.length > 0) {
       const segment = await this.#segment(log, rest);
       if (!segment.ok) return this.#refused(log, appended, segment.error);
-      const followed = acceptEntries(log.state, route, segment.value.items);
-      const stored = await this.#store(log, followed, segment.value.group);
+      const before = log.state;
+      const followed = acceptEntries(before, route, segment.value.items);
+      const last = followed.accepted.at(-1);
+      const settled = last?.change && (await this.#d.settling(before, followed.state, last.entry));
+      if (log.state !== before) continue; // frozen meanwhile: what comes of a commit is decided anew
+      const stored = await this.#store(log, followed, {
+        group: segment.value.groups?.[followed.accepted.length - 1],
+        settled,
+      });
+      if (stored) settled?.confirm();
       if (!stored) return ok({ seq: log.state.headSeq, appended });
       appended.push(...followed.accepted);
+      this.#tellUntrusted(before, followed);
       if (followed.failure !== undefined) return this.#refused(log, appended, followed.failure);
       rest = rest.slice(segment.value.items.length);
     }
     return ok({ seq: log.state.headSeq, appended });
+  }
+
+  #tellUntrusted({ frozen }: ConversationState, { state, accepted }: Followed): void {
+    if (frozen || !state.frozen) return;
+    for (const domain of accepted.at(-1)?.change?.joinedOrganisations ?? []) this.#d.onUntrusted?.(domain);
   }
 
   /** What came before the refused entry is kept and told; the refusal itself goes back to the hub at its next try. */
@@ -92,7 +115,7 @@ export class FollowerService {
       const header = readHeader(entry.body);
       if (!header.ok) return items.length > 0 ? ok({ items }) : header;
       const base = { header: header.value };
-      if (entry.kind === 'proposal') return items.length > 0 ? ok({ items }) : reject('unsupported_type', 'proposal');
+      if (entry.kind === 'proposal') return items.length > 0 ? ok({ items }) : await this.#proposals(log, entries);
       if (entry.kind !== 'commit') {
         items.push({ entry, facts: { ...base, paths: this.#paths(log, undefined) } });
         continue;
@@ -103,13 +126,49 @@ export class FollowerService {
       const commit = commitEvidence(applied.value.facts);
       return ok({
         items: [{ entry, facts: { ...base, commit, paths: this.#paths(log, commit) } }],
-        group: applied.value.group,
+        groups: [applied.value.group],
       });
     }
     return ok({ items });
   }
 
-  async #store(log: ConversationLog, followed: Followed, group: PublicGroup | undefined): Promise<boolean> {
+  /** Proposals at the front: each waits in the group that the next one is judged by. */
+  async #proposals(log: ConversationLog, entries: readonly LinkedEntry[]): Promise<Result<Segment>> {
+    const items: FollowedItem[] = [];
+    const groups: PublicGroup[] = [];
+    let group = await log.group();
+    for (const entry of entries) {
+      if (entry.kind !== 'proposal') break;
+      const judged = await this.#proposal(log, group, entry);
+      if (!judged.ok) return items.length > 0 ? ok({ items, groups }) : judged;
+      items.push({ entry, facts: judged.value.facts });
+      group = judged.value.group;
+      groups.push(group);
+    }
+    return ok({ items, groups });
+  }
+
+  async #proposal(
+    log: ConversationLog,
+    group: PublicGroup,
+    entry: LinkedEntry,
+  ): Promise<Result<{ readonly facts: EntryFacts; readonly group: PublicGroup }>> {
+    const header = readHeader(entry.body);
+    if (!header.ok) return header;
+    const applied = await group.applyProposal(entry.body);
+    if (!applied.ok) return applied;
+    const proposal = proposalEvidence(applied.value.proposer);
+    return ok({
+      facts: { header: header.value, proposal, paths: this.#paths(log, undefined) },
+      group: applied.value.group,
+    });
+  }
+
+  async #store(
+    log: ConversationLog,
+    followed: Followed,
+    { group, settled }: { readonly group: PublicGroup | undefined; readonly settled: Settled | undefined },
+  ): Promise<boolean> {
     if (followed.accepted.length === 0) return true;
     const entries = followed.accepted.map(({ entry }) => entry);
     const change = followed.accepted.at(-1)?.change;
@@ -117,9 +176,9 @@ export class FollowerService {
     const outcome = await log.append({
       entries,
       state: followed.state,
-      alongside: removeOutbox(log.state.hub, ours),
+      alongside: [...removeOutbox(log.state.hub, ours), ...(settled?.writes ?? [])],
       ...(change === undefined ? {} : { change }),
-      ...(change === undefined || group === undefined ? {} : { group }),
+      ...(group === undefined ? {} : { group }),
     });
     return outcome === 'stored';
   }

@@ -1,5 +1,14 @@
 import { type Clock, type Domain, instant, MESSAGE_TYPES, ok, type Result, reject } from '@norc/protocol/base';
-import { messageSubmit, type NorcFBody, originRoute, pathQuestion, type Submission } from '@norc/protocol/norc-f';
+import {
+  firstRefusal,
+  messageSubmit,
+  type NorcFBody,
+  originRoute,
+  otherOrganisations,
+  pathQuestion,
+  refusePath,
+  type Submission,
+} from '@norc/protocol/norc-f';
 import type { TrustDecision, TrustQuestion } from '@norc/protocol/norc-t';
 import { encodeBody } from '@norc/protocol/wire';
 import type { SubmitOutcome } from '../services.ts';
@@ -64,8 +73,12 @@ export class HubOutbox {
       return reject('malformed', 'authenticated data');
     if (label !== state.label) return reject('label_not_allowed', 'label');
     if (state.frozen && submission.kind !== 'commit') return reject('conversation_frozen', 'frozen');
-    const path = this.#d.decide(pathQuestion(state, state.hub, this.#d.self, submission.body.length));
-    return path.kind === 'allow' || path.code === 'trust_stale' ? ok(undefined) : reject(path.code, path.reason);
+    const bytes = submission.body.length;
+    // The hub passes a message on to everybody, and decides on its own paths only: ours to the others are ours to check.
+    const concerned = submission.kind === 'application' ? otherOrganisations(state) : [state.hub];
+    const paths = new Map(concerned.map((org) => [org, this.#d.decide(pathQuestion(state, org, this.#d.self, bytes))]));
+    const refused = firstRefusal(concerned, (org) => refusePath(paths, org, state.floor, bytes, true));
+    return refused === undefined ? ok(undefined) : reject(refused.code, refused.detail);
   }
 
   async resolved(peer: Domain, results: NorcFBody<'submit_result'>['items']): Promise<void> {

@@ -4,6 +4,7 @@ import {
   type AppendDecision,
   type AppendFacts,
   type CommitEvidence,
+  type ConversationState,
   commitEvidence,
   type Duplicate,
   decideAppend,
@@ -21,6 +22,7 @@ import type { Store, StoreWrite } from '../storage/port.ts';
 import { announceItem } from './announce.ts';
 import type { ConversationLog } from './conversation-log.ts';
 import { departureWrite } from './departures.ts';
+import type { Settling } from './expulsion.ts';
 import type { PublicGroup, PublicGroups } from './public-group.ts';
 
 /** A submission that conflicts this often meets a store that another node writes to all the time; the sender tries later. */
@@ -35,6 +37,12 @@ export interface HubDependencies {
   readonly clock: Clock;
   readonly groups: PublicGroups;
   readonly decide: (question: TrustQuestion) => TrustDecision;
+  /** What the commit of this entry completes: stored with it. */
+  readonly settling: Settling;
+  /** Organisations in it that have to go. */
+  readonly expelling?: (state: ConversationState) => ReadonlySet<Domain> | undefined;
+  /** Others whose trust in each other has ended. */
+  readonly endedPairs?: () => readonly (readonly [Domain, Domain])[];
 }
 
 /** What the hub made of a submission. `joined`: organisations whose first device it added. */
@@ -197,7 +205,10 @@ export class HubService {
   ): Promise<Result<HubOutcome> | 'conflict'> {
     const { entry, state, change } = ordered;
     const before = log.state;
-    const alongside: StoreWrite[] = [];
+    const settled = await this.#d.settling(before, state, entry);
+    // Signing took a moment: what was decided must still be decided on this very state.
+    if (log.state !== before || log.reloading !== undefined) return 'conflict';
+    const alongside: StoreWrite[] = [...(settled?.writes ?? [])];
     const joined = (change?.joinedOrganisations ?? []).filter((domain) => domain !== this.#d.self);
     for (const peer of joined) {
       alongside.push({ op: 'follower.add', conversationId: state.conversation, peer, seq: entry.seq });
@@ -211,6 +222,7 @@ export class HubService {
     for (const peer of left) alongside.push(departureWrite(state.conversation, peer, entry.seq));
     const planned = { entries: [entry], state, group, alongside, ...(change === undefined ? {} : { change }) };
     const outcome = await log.append(planned);
+    if (outcome === 'stored') settled?.confirm();
     return outcome === 'stored' ? ok({ ...placeOf(entry), duplicate: false, joined, left }) : 'conflict';
   }
 
@@ -222,11 +234,14 @@ export class HubService {
     commit: CommitEvidence | undefined,
   ): AppendFacts {
     const joining = (commit?.added ?? []).map((member) => domainOf(member.user));
+    const expelling = this.#d.expelling?.(log.state);
     return {
       header,
       now: this.#d.clock.now(),
       paths: this.#paths(log, submission, joining),
       ...(ordered === undefined ? {} : { ordered }),
+      ...(expelling === undefined ? {} : { expelling }),
+      ...(joining.length === 0 || this.#d.endedPairs === undefined ? {} : { endedPairs: this.#d.endedPairs() }),
       ...(commit === undefined ? {} : { commit }),
     };
   }

@@ -1,5 +1,6 @@
 import { type ConversationId, type Domain, domainOf, type UserAddress } from '@norc/protocol/base';
-import type { NorcFBody } from '@norc/protocol/norc-f';
+import { type NorcFBody, pathQuestion } from '@norc/protocol/norc-f';
+import { atLeast, type TrustDecision, type TrustQuestion } from '@norc/protocol/norc-t';
 import type { AuthenticatedDevice } from '../services.ts';
 import type { Store } from '../storage/port.ts';
 import type { ConversationLog } from './conversation-log.ts';
@@ -14,6 +15,7 @@ const DELIVERED_BATCH_MS = 100;
 export interface MarksDependencies {
   readonly self: Domain;
   readonly store: Store;
+  readonly decide: (question: TrustQuestion) => TrustDecision;
   readonly after: (delayMilliseconds: number, run: () => void) => void;
   readonly sendDelivered: (peer: Domain, updates: readonly DeliveredUpdate[]) => void;
   readonly onFault: (error: unknown) => void;
@@ -85,6 +87,7 @@ export class Marks {
       const own = domainOf(update.user) === peer && log.state.hub === this.#d.self;
       if (!(fromHub || own) || domainOf(update.user) === this.#d.self) continue; // a server speaks for its own users, the hub passes others on
       if (!isParticipant(log, update.user)) continue; // names that are none would fill the store
+      if (!this.#mayPass(log, peer, peer)) continue;
       const seq = Math.min(update.seq, log.durableSeq);
       this.#board.delivered(update.conversation, update.user, seq);
       this.#batch.add({ conversation: update.conversation, user: update.user, seq });
@@ -105,9 +108,19 @@ export class Marks {
   }
 
   #deliveredPeers(log: ConversationLog, update: DeliveredUpdate): readonly Domain[] {
-    const own = domainOf(update.user) === this.#d.self;
-    if (log.state.hub !== this.#d.self) return own ? [log.state.hub] : [];
-    return [...log.state.organisations].filter((peer) => peer !== this.#d.self && peer !== domainOf(update.user));
+    const { self } = this.#d;
+    const { hub, organisations } = log.state;
+    const from = domainOf(update.user);
+    if (hub !== self && from !== self) return [];
+    const peers = hub === self ? [...organisations].filter((peer) => peer !== self && peer !== from) : [hub];
+    return peers.filter((peer) => this.#mayPass(log, peer, self));
+  }
+
+  /** [F-44] Who has read how far crosses a border under the same conditions as what was read. */
+  #mayPass({ state }: ConversationLog, peer: Domain, origin: Domain): boolean {
+    if (state.frozen) return false;
+    const path = this.#d.decide(pathQuestion(state, peer, origin, 0));
+    return path.kind === 'allow' && atLeast(path.level, state.floor);
   }
 }
 

@@ -1,5 +1,5 @@
-import type { GroupView, GroupViews } from '@norc/mls';
-import { type Domain, ok, type Result, reject } from '@norc/protocol/base';
+import type { GroupView, GroupViews, HubSigner, ProposalData } from '@norc/mls';
+import { type DeviceId, type Domain, ok, type Result, reject, sameBytes } from '@norc/protocol/base';
 import type { CommitFacts, GroupFacts } from '@norc/protocol/norc-f';
 
 /** The public part of a conversation's MLS group, as a server follows it (port over packages/mls). Never holds a secret. */
@@ -8,8 +8,18 @@ export interface PublicGroup {
   readonly facts: GroupFacts;
   /** Verifies a commit for this epoch; the group after it, and what it changed. Errors: commit_invalid, credential_invalid, epoch_conflict, malformed. */
   apply(commit: Uint8Array): Promise<Result<{ readonly group: PublicGroup; readonly facts: CommitFacts }>>;
+  /** Verifies a proposal for this epoch; the group in which it waits. Errors: as `apply`. */
+  applyProposal(proposal: Uint8Array): Promise<Result<{ readonly group: PublicGroup; readonly proposer: Proposer }>>;
+  /** Whether we, as its hub, may propose removals. */
+  readonly isNamed: boolean;
+  /** Devices whose removal waits for a commit. */
+  readonly proposed: ReadonlySet<DeviceId>;
+  /** The hub's own proposal to remove a member, to be applied and put into the log; undefined when the group does not name our key. */
+  propose(leafIndex: number, data: ProposalData): Promise<Uint8Array> | undefined;
   serialize(): Uint8Array;
 }
+
+export type Proposer = DeviceId | 'hub';
 
 export interface PublicGroups {
   /** From a GroupInfo with its ratchet tree; signature, tree and every credential verified. */
@@ -22,9 +32,14 @@ export interface PublicGroups {
  * `ordering` judges commits by the time at which they come: the hub's way. `following`
  * allows for the time that a log may have been on its way to this follower.
  */
-export function publicGroups(self: Domain, ordering: GroupViews, following: GroupViews): PublicGroups {
+export function publicGroups(
+  self: Domain,
+  ordering: GroupViews,
+  following: GroupViews,
+  signer: HubSigner,
+): PublicGroups {
   const judged = (view: GroupView) =>
-    publicGroup(view.settings.hub === self ? ordering.restore(view.serialize()) : view);
+    publicGroup(view.settings.hub === self ? ordering.restore(view.serialize()) : view, signer);
   return {
     async open(groupInfo) {
       const view = await following.fromGroupInfo(groupInfo);
@@ -34,8 +49,13 @@ export function publicGroups(self: Domain, ordering: GroupViews, following: Grou
   };
 }
 
-function publicGroup(view: GroupView): PublicGroup {
-  const proposedRemovals = view.members.filter((member) => view.proposedRemovals.includes(member.leafIndex));
+function publicGroup(view: GroupView, signer: HubSigner): PublicGroup {
+  const isNamed = view.hubKeys.some((key) => sameBytes(key, signer.publicKey));
+  const leaves = new Set(view.proposedRemovals);
+  const proposed = new Set<DeviceId>();
+  if (leaves.size > 0) {
+    for (const { leafIndex, identity } of view.members) if (leaves.has(leafIndex)) proposed.add(identity.deviceId);
+  }
   return {
     treeHash: view.treeHash,
     facts: {
@@ -54,9 +74,22 @@ function publicGroup(view: GroupView): PublicGroup {
         epoch,
         added: added.map(groupMember),
         removed: removed.map((member) => member.identity.deviceId),
-        proposedRemovals: proposedRemovals.map((member) => member.identity.deviceId),
+        proposedRemovals: [...proposed],
       };
-      return ok({ group: publicGroup(change.value.view), facts });
+      return ok({ group: publicGroup(change.value.view, signer), facts });
+    },
+    async applyProposal(proposal) {
+      const change = await view.apply(proposal);
+      if (!change.ok) return change;
+      if (change.value.kind !== 'proposal') return reject('commit_invalid', 'not a proposal');
+      const { sender } = change.value;
+      const proposer: Proposer = sender === 'hub' ? sender : sender.identity.deviceId;
+      return ok({ group: publicGroup(change.value.view, signer), proposer });
+    },
+    proposed,
+    isNamed,
+    propose(leafIndex, data) {
+      return isNamed ? view.proposeRemove(leafIndex, signer, data) : undefined;
     },
     serialize: () => view.serialize(),
   };

@@ -1,6 +1,13 @@
 import { type ConversationId, ERRORS, type MessageId, type Reject, type UserAddress } from '@norc/protocol/base';
 import { type NorcCBody, type NorcCMessage, type PushOrder, PushWindow } from '@norc/protocol/norc-c';
-import type { AuthenticatedDevice, ConversationEntries, Delivery, DeliveryEar, OrderedPlace } from '../services.ts';
+import type {
+  AuthenticatedDevice,
+  Closure,
+  ConversationEntries,
+  Delivery,
+  DeliveryEar,
+  OrderedPlace,
+} from '../services.ts';
 import { placeFields } from './requests.ts';
 
 const FRAME_BYTES_MAX = 256 * 1024;
@@ -51,6 +58,8 @@ export class DevicePush implements DeliveryEar {
     for (const { conversation, cursor, headSeq } of await this.#delivery.memberships(this.#device)) {
       this.#window.open(conversation, cursor, headSeq);
       this.#tellDelivered(await this.#delivery.deliveredIn(conversation));
+      const closure = this.#delivery.closure(conversation);
+      if (closure !== undefined) this.closed(conversation, closure);
     }
     this.#schedule();
   }
@@ -79,6 +88,10 @@ export class DevicePush implements DeliveryEar {
 
   delivered(conversation: ConversationId, user: UserAddress, seq: number): void {
     this.#tellDelivered([{ conversation, user, seq }]);
+  }
+
+  closed(conversation: ConversationId, { org, cause }: Closure): void {
+    this.#output.send({ type: 'conversation_closed', body: { conversation, org, cause } });
   }
 
   #tellDelivered(updates: NorcCBody<'delivery_update'>['updates']): void {

@@ -1,5 +1,6 @@
 import {
   type DeviceId,
+  type Domain,
   type ErrorName,
   fullBucket,
   LIMITS,
@@ -8,6 +9,7 @@ import {
   takeTokens,
   type UserAddress,
 } from '@norc/protocol/base';
+import type { DeviceNotice } from '../norc-t/trust-dependencies.ts';
 import type { DeviceSocket, DeviceSocketHandler } from '../transport/port.ts';
 import { type ConnectionDependencies, DeviceConnection } from './device-connection.ts';
 import { deviceList } from './requests.ts';
@@ -58,6 +60,15 @@ export class DeviceService {
   /** Tells every session that the server stops, and closes it. */
   endAll(code: ErrorName): void {
     for (const connection of this.#connections) connection.end(code);
+  }
+
+  /** Tells devices what changed with another organisation; how many have a session now. */
+  tellTrust(wanted: ReadonlySet<string>, peer: Domain, { level, state, text, at }: DeviceNotice): number {
+    const told = [...this.#connections].filter(({ device }) => device !== undefined && wanted.has(device.deviceId));
+    for (const connection of told) {
+      connection.push({ type: 'trust_notice', body: { domain: peer, level, state, text, at } });
+    }
+    return told.length;
   }
 
   /** A device has one session: a second one of the same device is the same device come back, and the first is a dead connection. */

@@ -59,7 +59,7 @@ export async function answerRequest(
     case 'key_publish':
       return await publishKeys(services, device, request.body);
     case 'org_request':
-      return ok({ type: 'org_response', body: describeOrganisation(services, request.body.domain) });
+      return ok({ type: 'org_response', body: await services.trust.describeToDevice(request.body.domain) });
     case 'device_list_request':
       return ok(await deviceList(services.directory, device.user));
     case 'device_revoke':
@@ -217,13 +217,6 @@ async function publishKeys(
 ): Promise<Result<Reply>> {
   const outcome = await directory.publishKeyPackages(device, body.packages, body.last_resort);
   return outcome.ok ? ok({ type: 'key_stock', body: { count: outcome.value.stock } }) : outcome;
-}
-
-function describeOrganisation({ trust }: RequestServices, domain: Domain): NorcCBody<'org_response'> {
-  const certificate = trust.certificateAbout(domain);
-  const level = trust.level(domain);
-  if (certificate === undefined || level === 'untrusted') return { domain, level: 'untrusted' };
-  return { domain, level, trust_certificate: certificate.document, issuer_certificate: certificate.issuerCertificate };
 }
 
 export async function deviceList(directory: Directory, user: UserAddress): Promise<NorcCMessage> {

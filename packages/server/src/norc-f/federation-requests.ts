@@ -32,6 +32,8 @@ export interface FederationServices {
 export class FederationRequests {
   readonly #s: FederationServices;
   readonly #buckets = new Map<Domain, TokenBucket>();
+  /** Apart from messages: a flood of those must not hold back the revocation that ends it. */
+  readonly #trustBuckets = new Map<Domain, TokenBucket>();
 
   constructor(services: FederationServices) {
     this.#s = services;
@@ -67,6 +69,7 @@ export class FederationRequests {
       case 'trust_acknowledgment':
       case 'trust_revoke':
       case 'trust_status':
+      case 'root_rotation':
         return await this.#trust(domain, request.type, request.body.document);
       default:
         return reject('unexpected_message', request.type);
@@ -88,11 +91,11 @@ export class FederationRequests {
     }));
   }
 
-  #take(peer: Domain, count: number): boolean {
+  #take(peer: Domain, count: number, buckets = this.#buckets): boolean {
     const now = this.#s.clock.now();
     const cost = Math.min(count, this.#s.rate.burst);
-    const taken = takeTokens(this.#s.rate, this.#buckets.get(peer) ?? fullBucket(this.#s.rate, now), now, cost);
-    this.#buckets.set(peer, taken.bucket);
+    const taken = takeTokens(this.#s.rate, buckets.get(peer) ?? fullBucket(this.#s.rate, now), now, cost);
+    buckets.set(peer, taken.bucket);
     return taken.allowed;
   }
 
@@ -117,13 +120,15 @@ export class FederationRequests {
   }
 
   async #trust(peer: Domain, type: TrustType, document: Uint8Array): Promise<Result<NorcFMessage | undefined>> {
+    // Each costs signature checks, and some are kept for ever.
+    if (!this.#take(peer, 1, this.#trustBuckets)) return reject('rate', 'trust messages');
     const answer = await this.#s.trust.receive(peer, MESSAGE_TYPES[type], document);
     if (!answer.ok) return answer;
     return ok(answer.value === undefined ? undefined : trustMessage(answer.value.type, answer.value.document));
   }
 }
 
-type TrustType = Extract<NorcFMessage['type'], `trust_${string}`>;
+type TrustType = Extract<NorcFMessage['type'], `trust_${string}` | 'root_rotation'>;
 
 const TRUST_TYPES: readonly TrustType[] = [
   'trust_capabilities',
@@ -135,6 +140,7 @@ const TRUST_TYPES: readonly TrustType[] = [
   'trust_revoke',
   'trust_revoke_ack',
   'trust_status',
+  'root_rotation',
 ];
 
 /** A trust document as a message of a link. Throws RangeError for a type that is none of NORC-T. */

@@ -74,6 +74,12 @@ export class IncomingLink implements LinkHandler {
     return this.#phase.name === 'open' ? this.#phase.peer : undefined;
   }
 
+  /** Whom it says it is: what was thought of trust when its hello came counts for as long as it lasts. */
+  isFrom(domain: Domain): boolean {
+    const { name } = this.#phase;
+    return (name === 'open' || name === 'awaiting_auth') && this.#phase.peer.domain === domain;
+  }
+
   frame(stream: LinkStream, bytes: Uint8Array): void {
     switch (this.#phase.name) {
       case 'awaiting_hello':

@@ -44,7 +44,7 @@ export class LinksService {
 
   /** Whoever reaches us is back: what waits for it goes now. */
   #authenticated(_: IncomingLink, peer: PeerEvidence): void {
-    if (peer.trusted) this.#workers.get(peer.domain)?.heard();
+    this.#workers.get(peer.domain)?.heard(); // also one that is not trusted: it may have statements to hear
   }
 
   async request(
@@ -84,13 +84,13 @@ export class LinksService {
 
   /** Trust changed: a new link says the new certificates. */
   renew(peer: Domain): void {
-    for (const link of this.#incoming) if (link.peer?.domain === peer) link.cut();
+    for (const link of this.#incoming) if (link.isFrom(peer)) link.cut();
     this.#worker(peer).reconnect();
   }
 
   /** Trust ended: both directions close now. */
   cut(peer: Domain): void {
-    for (const link of this.#incoming) if (link.peer?.domain === peer) link.cut();
+    for (const link of this.#incoming) if (link.isFrom(peer)) link.cut();
     this.#workers.get(peer)?.cut();
   }
 

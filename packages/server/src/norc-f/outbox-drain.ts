@@ -24,6 +24,8 @@ const ANNOUNCES_IN_FLIGHT_MAX = 4;
 const OFFERED_MAX = 1024;
 /** More than this is not kept in mind for one peer; what is beyond waits until some of it is settled. */
 const PENDING_MAX = 8192;
+/** What our own side holds back goes soon after it may: two seconds at most, however long it was held. */
+const HELD_FAILURES = 3;
 
 export interface DrainDependencies {
   readonly store: Store;
@@ -138,19 +140,22 @@ export class OutboxDrain {
     if (others.length > 0) await this.#remove(others);
   }
 
-  /** What trust does not let go now waits; it was allowed when it was queued, which may be long ago. */
+  /**
+   * What may not go now waits: it was allowed when it was queued, which may be long ago. It is not given back to its
+   * sender, since the hub may have it from an earlier link: only the hub's answer keeps it from being said twice.
+   */
   async #allowed(batch: Batch): Promise<Batch> {
     const denied: MessageId[] = [];
     const ids: MessageId[] = [];
     const items: SubmitItems[number][] = [];
     for (const [i, item] of batch.items.entries()) {
       const id = batch.ids[i] as MessageId; // the two lists go together
-      if (await this.#d.delivery.mayCarry(this.#peer, item.conversation, item.body.length)) {
+      if (await this.#d.delivery.mayCarry(this.#peer, item.conversation, item.body.length, item.kind)) {
         ids.push(id);
         items.push(item);
       } else denied.push(id);
     }
-    this.#again(denied);
+    this.#hold(denied);
     return { ids, items };
   }
 
@@ -184,8 +189,13 @@ export class OutboxDrain {
       const before = this.#failures.get(id) ?? 0;
       failures = Math.max(failures, before);
       this.#failures.set(id, before + 1);
-      this.#pending.add(id);
     }
+    this.#hold(ids, failures);
+  }
+
+  #hold(ids: readonly MessageId[], failures = HELD_FAILURES): void {
+    if (ids.length === 0) return;
+    for (const id of ids) this.#pending.add(id);
     this.#d.after(retryDelayMilliseconds(failures, this.#d.random), () => {
       for (const id of ids) this.#pending.delete(id);
       this.look();

@@ -208,7 +208,8 @@ export async function dialLink(
         outcome.error.code === 'downgrade_refused';
       return fail(version ? 'version' : 'identity', `${outcome.error.code}: ${outcome.error.detail}`);
     }
-    dependencies.rememberMajor(peer, outcome.value.newestMajorSeen);
+    // Whoever answers for a domain that is not pinned could otherwise make us refuse the true one [HS-11].
+    if (outcome.value.responder.trusted) dependencies.rememberMajor(peer, outcome.value.newestMajorSeen);
     return await proveLink(dependencies, opening, new OutgoingLink(connection, outcome.value, dependencies));
   } catch (error) {
     if (error instanceof LinkError) return fail(error.closeCause, error.message);

@@ -50,6 +50,8 @@ export class PeerWorker {
   #lookingAgain = false;
   #relays = 0;
   #stopped = false;
+  /** Of trust: a link that began to be dialed in an older one is as old. */
+  #generation = 0;
   #cancelRetry: () => void = () => undefined;
 
   constructor(peer: Domain, dependencies: WorkerDependencies) {
@@ -112,6 +114,7 @@ export class PeerWorker {
 
   /** A link that was made before trust changed says the wrong thing: the next one says the right one. */
   reconnect(): void {
+    this.#generation += 1;
     this.#link?.close();
     this.#link = undefined;
     this.#breaker = CLOSED;
@@ -204,7 +207,9 @@ export class PeerWorker {
     const link = this.link;
     if (link !== undefined) return ok(link);
     if (this.#dialing !== undefined) return await this.#dialing;
-    if (now && failsFast(this.#breaker)) return reject('no_route', this.#cause ?? 'unreachable');
+    // When an attempt is due, the request is the attempt: nothing else dials a peer that is not trusted.
+    const isDue = mayAttempt(this.#breaker, this.#d.identity.clock.now());
+    if (now && failsFast(this.#breaker) && !isDue) return reject('no_route', this.#cause ?? 'unreachable');
     if (!now && !mayAttempt(this.#breaker, this.#d.identity.clock.now())) {
       this.#retryLater(); // a timer may fire a millisecond before the clock says so
       return reject('no_route', 'waiting');
@@ -218,9 +223,14 @@ export class PeerWorker {
 
   async #dial(): Promise<Result<OutgoingLink>> {
     const { clock } = this.#d.identity;
+    const generation = this.#generation;
     if (mayAttempt(this.#breaker, clock.now())) this.#breaker = attemptStarted(this.#breaker, clock.now());
     try {
       const dialed = await this.#tryEndpoints();
+      if (generation !== this.#generation && !this.#stopped) {
+        if (dialed.ok) dialed.value.close();
+        return await this.#dial();
+      }
       if (!dialed.ok) return this.#attemptFailed(dialed.error.detail);
       await this.#opened(dialed.value);
       return dialed;

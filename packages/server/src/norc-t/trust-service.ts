@@ -1,103 +1,169 @@
 import {
-  type Clock,
   type Domain,
   type Instant,
-  InvariantError,
-  instant,
   MESSAGE_TYPES,
   ok,
-  type Random,
   type Result,
   reject,
   type TrustLevel,
+  toBase64Url,
 } from '@norc/protocol/base';
-import {
-  type Crypto,
-  documentHash,
-  draftDocument,
-  parseDocument,
-  type Signer,
-  signDocument,
-} from '@norc/protocol/crypto';
-import {
-  compareStatus,
-  type DomainProof,
-  draftRevocation,
-  extendRevocations,
-  missingOf,
-  openDocument,
-  type Party,
-  TRUST_REVOCATION,
-  TRUST_REVOCATION_ACK,
-  TRUST_STATUS,
-  type TrustDecision,
-  type TrustPolicy,
-  type TrustQuestion,
-  type VerifiedTrustCertificate,
+import type { PinnedOrg } from '@norc/protocol/crypto';
+import type {
+  ApprovalQuestion,
+  GrantedLevel,
+  Party,
+  RootLineage,
+  SignedApproval,
+  TrustDecision,
+  TrustPolicy,
+  TrustQuestion,
 } from '@norc/protocol/norc-t';
-import type { Audit, Trust, TrustOfficer, TrustSummary } from '../services.ts';
-import type { Store, TrustRevocationRow } from '../storage/port.ts';
-import { type Exchange, ExchangeRunner } from './exchange-runner.ts';
+import type {
+  Officers,
+  SignedRequest,
+  Trust,
+  TrustOfficer,
+  TrustRequestDraft,
+  TrustRequestOptions,
+  TrustSummary,
+} from '../services.ts';
+import { describeToDevice } from './device-answer.ts';
+import { ExchangeOfficers } from './exchange/exchange-officers.ts';
+import { type Exchange, ExchangeRunner, isOver } from './exchange/exchange-runner.ts';
+import { partnerRecord } from './exchange/partner-record.ts';
+import { Freshness } from './revocation/freshness.ts';
+import { TrustIncidents } from './revocation/incidents.ts';
+import { Lifecycle } from './revocation/lifecycle.ts';
+import { Propagation } from './revocation/propagation.ts';
+import type { RevocationProgress } from './revocation/revocation-progress.ts';
+import { type OrderDraft, type Ordered, RevocationService } from './revocation/revocation-service.ts';
+import { StatementReceiver } from './revocation/statement-receiver.ts';
+import type { TrustOrder } from './revocation/trust-order.ts';
+import { RootRotations } from './roots/root-rotations.ts';
+import { SelfEnds } from './self-ends.ts';
+import type { TrustDependencies } from './trust-dependencies.ts';
 import { TrustBoard } from './trust-facts.ts';
+import { TrustNotices } from './trust-notices.ts';
 import { summarizeTrust } from './trust-summary.ts';
+import { type TrustListener, TrustWatch } from './trust-watch.ts';
 
-export interface TrustDependencies {
+/** The latest: a device that missed more has to enroll again. */
+const DEVICE_ROTATIONS_MAX = 16;
+
+/** What officers' views are made of. */
+export interface TrustParts {
+  readonly board: TrustBoard;
+  readonly notices: TrustNotices;
+  readonly incidents: TrustIncidents;
+  readonly propagation: Propagation;
   readonly party: Party;
-  readonly store: Store;
-  readonly audit: Audit;
-  readonly crypto: Crypto;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly signer: Signer;
-  readonly policy: TrustPolicy;
-  readonly proveDomain: (domain: Domain, rootKey: Uint8Array) => Promise<DomainProof | undefined>;
-  /** One way, over the link to the peer, dialed if needed. */
-  readonly send: (peer: Domain, type: number, document: Uint8Array) => void;
-  /** Request and answer, over the link to the peer. */
-  readonly ask: (peer: Domain, type: number, document: Uint8Array) => Promise<Result<Uint8Array>>;
-  /** Something stored cannot be verified any more: it is left out, which only narrows what is allowed. */
-  readonly onUnusable: (what: string, code: string) => void;
-  readonly onFault: (error: unknown) => void;
+  readonly exchanges: readonly Exchange[];
 }
-
-/** Clocks of two servers may differ by this much (spec/norc-t). */
-const CLOCK_SKEW_MS = 300_000;
-
-type Change = (peer: Domain, change: 'granted' | 'ended') => void;
 
 /** Trust of one organisation: the exchange, the certificates, revocations, and the decision over them. */
 export class TrustService implements Trust, TrustOfficer {
   readonly #d: TrustDependencies;
   readonly #board: TrustBoard;
   readonly #runner: ExchangeRunner;
-  readonly #listeners: Change[] = [];
-  /** With whom trust was in force at the last look. */
-  readonly #inForce = new Set<Domain>();
+  readonly #negotiation: ExchangeOfficers;
+  readonly #notices: TrustNotices;
+  readonly #incidents: TrustIncidents;
+  readonly #freshness: Freshness;
+  readonly #watch: TrustWatch;
+  readonly #propagation: Propagation;
+  readonly #revocations: RevocationService;
+  readonly #receiver: StatementReceiver;
+  readonly #lifecycle: Lifecycle;
+  readonly #selfEnds: SelfEnds;
+  readonly #rotations: RootRotations;
 
   constructor(dependencies: TrustDependencies) {
     this.#d = dependencies;
-    this.#board = new TrustBoard(dependencies.crypto, dependencies.party, dependencies.policy, dependencies.onUnusable);
+    const board = new TrustBoard(dependencies.crypto, dependencies.party, dependencies.policy, dependencies.onUnusable);
+    this.#board = board;
+    if (dependencies.ownRoots !== undefined) board.roots.set(dependencies.ownRoots.lineage);
     this.#runner = new ExchangeRunner({
       ...dependencies,
       self: dependencies.party,
-      board: this.#board,
-      onGranted: (peer) => {
-        this.tick();
-        this.#tell(peer, 'granted');
+      board,
+      signers: dependencies.signers ?? [dependencies.signer],
+      material: () => dependencies.material?.() ?? [],
+      record: (peer, now) => {
+        const seen = partnerRecord(board, { self: dependencies.party.domain, peer, now });
+        return { ...seen, incidents: seen.incidents + this.#incidents.of(peer).length };
       },
+      onGranted: (peer) => {
+        this.#watch.renewed(peer);
+        this.tick();
+      },
+      onDropped: () => this.tick(),
+    });
+    this.#negotiation = new ExchangeOfficers({
+      ...dependencies,
+      officers: () => dependencies.officers?.() ?? NO_OFFICERS,
+      policy: () => board.policy,
+      runner: this.#runner,
+    });
+    const look = (peer?: Domain) => this.#watch.look(peer);
+    const onLook = () => void look().catch(dependencies.onFault);
+    this.#notices = new TrustNotices(dependencies);
+    this.#incidents = new TrustIncidents({ ...dependencies, board, notices: this.#notices });
+    const parts = { ...dependencies, board, notices: this.#notices, incidents: this.#incidents, look, onLook };
+    this.#watch = new TrustWatch({ ...parts, onDue: () => this.tick() });
+    this.#freshness = new Freshness({ ...parts, onLacking: (peer) => this.#propagation.nudge(peer) });
+    const withFreshness = { ...parts, freshness: this.#freshness };
+    this.#propagation = new Propagation({ ...withFreshness, toldOf: (peer) => this.#watch.toldOf(peer) });
+    const isNegotiating = (peer: Domain) => this.#runner.all.some((one) => one.peer === peer && !isOver(one));
+    this.#revocations = new RevocationService({
+      ...{ ...parts, propagation: this.#propagation },
+      cutOff: (peer) => this.#runner.cutOff(peer),
+    });
+    this.#selfEnds = new SelfEnds({ ...parts, revocations: this.#revocations });
+    this.#receiver = new StatementReceiver(withFreshness);
+    this.#rotations = new RootRotations({
+      ...dependencies,
+      board,
+      self: dependencies.party.domain,
+      own: dependencies.ownRoots?.rotations ?? [],
+      renew: (peer) => this.#renewRoot(peer),
+      onFork: async (peer, sequence, held, other) => {
+        await this.#incidents.rotationFork(peer, sequence, held, other);
+        await look();
+      },
+      onTaken: () => this.tick(),
+    });
+    this.#lifecycle = new Lifecycle({
+      ...parts,
+      renew: (peer, level) => this.#runner.request(peer, level, 'system:server', { renewal: true }),
+      isNegotiating,
     });
   }
 
   async load(): Promise<void> {
+    await this.#rotations.load();
     await this.#board.load(this.#d.store, this.#d.clock.now());
     await this.#runner.load();
-    this.tick();
+    await this.#notices.load();
+    await this.#propagation.load();
+    await this.#receiver.load();
+    this.#watch.begin();
   }
 
   // ---- decisions ----
 
   decide(question: TrustQuestion): TrustDecision {
-    return this.#board.decide(question, this.#d.clock.now());
+    const now = this.#d.clock.now();
+    const decision = this.#board.decide(question, now);
+    this.#d.onDecided?.(question, decision, now);
+    return decision;
+  }
+
+  /** The policy counts from now on; resolves when what it ends has ended and what it opens is open. */
+  async setPolicy(policy: TrustPolicy): Promise<void> {
+    this.#board.setPolicy(policy);
+    await this.#runner.endBlocked();
+    await this.#watch.look();
   }
 
   level(peer: Domain): TrustLevel {
@@ -108,128 +174,158 @@ export class TrustService implements Trust, TrustOfficer {
     const pair = this.#board.pair(peer, this.#d.clock.now());
     return pair === undefined
       ? undefined
-      : { spkiHashes: pair.given.subjectTlsKeys, rootKey: pair.given.subjectRootKey };
+      : { spkiHashes: pair.given.subjectTlsKeys, rootKey: this.rootKey(peer) ?? pair.given.subjectRootKey };
   }
 
   references(peer: Domain) {
     return this.#board.references(peer, this.#d.clock.now());
   }
 
+  /** An organisation's root key and those that it replaced: for everything that they certified. */
+  pinned(domain: Domain): PinnedOrg | undefined {
+    return this.#board.pinned(domain, this.#d.clock.now());
+  }
+
+  /** A partner's `root_rotation` that an operator got by another way. Errors: those of `RootRotations.take`. */
+  async takeRotation(peer: Domain, document: Uint8Array, actor: string): Promise<Result<RootLineage>> {
+    return await this.#rotations.take(peer, document, actor);
+  }
+
+  /** Unless an exchange with the peer goes on. */
+  async #renewRoot(peer: Domain): Promise<void> {
+    if (this.#runner.all.some((one) => one.peer === peer && !isOver(one))) return;
+    await this.renew(peer, 'system:server');
+  }
+
   rootKey(domain: Domain): Uint8Array | undefined {
     return this.#board.rootKey(domain, this.#d.clock.now());
   }
 
-  certificateAbout(domain: Domain) {
-    const pair = this.#board.pair(domain, this.#d.clock.now());
-    const issuerCertificate = this.#d.party.server_certificates[0];
-    if (pair === undefined || issuerCertificate === undefined) return undefined;
-    return { document: pair.given.document.bytes, issuerCertificate };
+  async describeToDevice(domain: Domain) {
+    const { party, store, clock } = this.#d;
+    const parties = { self: party.domain, issuerCertificate: party.server_certificates[0] };
+    const told = await describeToDevice({ board: this.#board, store, ...parties }, domain, clock.now());
+    return { ...told, ...this.#rootsOf(domain) };
+  }
+
+  /** What devices follow a replaced root key by. */
+  #rootsOf(domain: Domain) {
+    const { ownRoots, party } = this.#d;
+    const own = domain === party.domain;
+    const lineage = own ? ownRoots?.lineage : this.#board.roots.lineage(domain);
+    const rotations = (lineage?.steps ?? []).map(({ document }) => document.bytes).slice(-DEVICE_ROTATIONS_MAX);
+    return {
+      ...(rotations.length === 0 ? {} : { rotations }),
+      ...(own && party.recovery !== undefined ? { recovery: party.recovery } : {}),
+    };
   }
 
   peers(): readonly Domain[] {
     return this.#board.peers();
   }
 
-  onChange(listener: Change): void {
-    this.#listeners.push(listener);
-  }
-
-  #tell(peer: Domain, change: 'granted' | 'ended'): void {
-    for (const listener of this.#listeners) listener(peer, change);
+  onChange(listener: TrustListener): void {
+    this.#watch.onChange(listener);
   }
 
   // ---- officers ----
 
-  async request(peer: Domain, level: TrustLevel, actor: string): Promise<Result<{ readonly exchangeId: string }>> {
-    if (level === 'untrusted') return reject('malformed', 'level');
+  async request(
+    peer: Domain,
+    level: TrustLevel,
+    actor: string,
+    options: TrustRequestOptions & { readonly requested?: SignedRequest } = {},
+  ): Promise<Result<{ readonly exchangeId: string }>> {
     if (peer === this.#d.party.domain) return reject('forbidden', 'an organisation needs no trust in itself');
-    const started = await this.#runner.request(peer, level, actor);
+    const started = await this.#negotiation.request(peer, level, actor, options);
     return started.ok ? ok({ exchangeId: started.value.id }) : started;
   }
 
-  async approve(peer: Domain, actor: string): Promise<Result<TrustSummary>> {
-    const exchange = this.#waiting(peer);
-    if (!exchange.ok) return exchange;
-    const decided = await this.#runner.officer(exchange.value, 'approve', officerOf(actor), actor);
+  draftRequest(peer: Domain, level: TrustLevel, options: TrustRequestOptions = {}): Result<TrustRequestDraft> {
+    if (peer === this.#d.party.domain) return reject('forbidden', 'an organisation needs no trust in itself');
+    return this.#negotiation.draft(peer, level, options);
+  }
+
+  question(peer: Domain): Result<ApprovalQuestion> {
+    return this.#negotiation.question(peer);
+  }
+
+  async approve(
+    peer: Domain,
+    actor: string,
+    options: { readonly signed?: SignedApproval; readonly level?: GrantedLevel } = {},
+  ): Promise<Result<TrustSummary>> {
+    const decided = await this.#negotiation.approve(peer, actor, options);
     return decided.ok ? ok(this.#summary(peer)) : decided;
   }
 
   /** Declines every request that waits. */
-  async decline(peer: Domain, actor: string, reason: string): Promise<Result<TrustSummary>> {
-    const waiting = this.#runner.awaitingApproval(peer);
-    if (waiting.length === 0) return reject('forbidden', 'no request of this organisation waits for approval');
-    for (const exchange of waiting) {
-      const decided = await this.#runner.officer(exchange, 'reject', officerOf(actor), actor, reason);
-      if (!decided.ok) return decided;
-    }
-    return ok(this.#summary(peer));
+  async decline(peer: Domain, actor: string, reason: string, signed?: SignedApproval): Promise<Result<TrustSummary>> {
+    const decided = await this.#negotiation.decline(peer, actor, reason, signed);
+    return decided.ok ? ok(this.#summary(peer)) : decided;
   }
 
-  /** Exactly one: an officer who compared a fingerprint must not approve another exchange than the one shown. */
-  #waiting(peer: Domain): Result<Exchange> {
-    const [exchange, second] = this.#runner.awaitingApproval(peer);
-    if (exchange === undefined) return reject('forbidden', 'no request of this organisation waits for approval');
-    if (second !== undefined)
-      return reject(
-        'forbidden',
-        'more than one request of this organisation waits: decline them, and let it ask again',
-      );
-    return ok(exchange);
-  }
-
-  /**
-   * In force here before anything is sent; then told to the peer, whose answer is not
-   * waited for. Each certificate that the peer holds gets a statement of its own, all
-   * in one transaction: an overlapping renewal does not survive.
-   */
+  /** In force here before anything is sent; the peer's answer is not waited for. `sequence`: of the last statement. */
   async revoke(peer: Domain, actor: string, reason: string): Promise<Result<{ readonly sequence: number }>> {
-    const now = this.#d.clock.now();
-    const held = this.#board.givenInForce(peer, now);
-    if (held.length === 0) return reject('not_trusted', 'no trust certificate is in force with this organisation');
-    const statements = await this.#statements(peer, reason, held, now);
-    const outcome = await this.#d.audit.commit(
-      statements.map(({ write }) => ({ op: 'trust.revocation.add', revocation: write })),
-      statements.map(({ write, certificateId }) => ({
-        type: 'revocation_issued',
-        actor,
-        subject: `org:${peer}`,
-        outcome: 'ok',
-        detail: { sequence: write.sequence, certificate_id: certificateId },
-      })),
-    );
-    if (!outcome.ok) return reject('internal', 'another revocation was written at the same time');
-    for (const { write } of statements) {
-      const added = this.#board.addRevocation(this.#d.party.domain, write.document, now);
-      if (!added.ok) return added;
-    }
-    for (const { write } of statements) this.#d.send(peer, MESSAGE_TYPES.trust_revoke, write.document);
-    this.tick();
-    return ok({ sequence: this.#board.chain(this.#d.party.domain).sequence });
+    const said = await this.#revocations.order({ peer, action: 'revoke', reason }, actor);
+    if (!said.ok) return said;
+    return 'sequence' in said.value ? ok(said.value) : reject('internal', 'a revocation waits for nobody');
   }
 
-  async #statements(peer: Domain, reason: string, held: readonly VerifiedTrustCertificate[], now: Instant) {
-    const { crypto, signer, party } = this.#d;
-    let chain = this.#board.chain(party.domain);
-    const statements: { readonly write: TrustRevocationRow; readonly certificateId: string }[] = [];
-    for (const { certificateId } of held) {
-      const times = { issued_at: now, effective_at: now };
-      const draft = draftRevocation(chain, {
-        subject: peer,
-        certificate_id: certificateId,
-        action: 'revoke',
-        reason,
-        ...times,
-      });
-      const { bytes, body } = await signDocument(crypto, draft, signer);
-      const next = extendRevocations(crypto, chain, bytes, this.#board.trustKeys(party.domain, now));
-      if (!next.ok) throw new InvariantError(`our own revocation: ${next.error.code}`);
-      chain = next.value;
-      statements.push({
-        write: { issuer: party.domain, subject: peer, sequence: body.sequence, document: bytes },
-        certificateId,
-      });
-    }
-    return statements;
+  /** Revoke, suspend, lower, restore, or say that a condition was met. Errors: those of `RevocationService.order`. */
+  order(order: TrustOrder, actor: string, approval?: SignedApproval): Promise<Result<Ordered>> {
+    return this.#revocations.order(order, actor, approval);
+  }
+
+  /** What an officer who gives the order signs. Errors: those of `order`. */
+  draftOrder(order: TrustOrder): Result<OrderDraft> {
+    return this.#revocations.draft(order);
+  }
+
+  /** Begins the exchange that replaces the certificates in force, at the level in force: what was lowered stays so. */
+  async renew(peer: Domain, actor: string): Promise<Result<{ readonly exchangeId: string }>> {
+    const level = this.#board.levelInForce(peer, this.#d.clock.now());
+    if (level === 'untrusted') return reject('not_trusted', 'no trust is in force that could be renewed');
+    const started = await this.#runner.request(peer, level, actor, { renewal: true });
+    return started.ok ? ok({ exchangeId: started.value.id }) : started;
+  }
+
+  /** How far the act got that one of our statements belongs to. */
+  revocationProgress(sequence: number): Promise<RevocationProgress | undefined> {
+    return this.#propagation.progress(sequence);
+  }
+
+  /** Signed receipts of the act: each server's acknowledgment, each conversation's removal; named as files. */
+  async receipts(
+    sequence: number,
+  ): Promise<readonly { readonly name: string; readonly document: string }[] | undefined> {
+    const progress = await this.#propagation.progress(sequence);
+    if (progress === undefined) return undefined;
+    const { first, last } = progress.act;
+    const numbers = Array.from({ length: last - first + 1 }, (_, i) => first + i);
+    const servers = numbers.flatMap((one) =>
+      this.#propagation
+        .receipts(one)
+        .map(({ by, document }) => ({ name: `server-${by}-statement-${one}.json`, document: toBase64Url(document) })),
+    );
+    const conversations = progress.conversations.conversations.flatMap(({ conversation, receipt }) =>
+      receipt === undefined ? [] : [{ name: `conversation-${conversation}.json`, document: toBase64Url(receipt) }],
+    );
+    return [...servers, ...conversations];
+  }
+
+  /** The server's clock, by which everything here is judged. */
+  get now(): Instant {
+    return this.#d.clock.now();
+  }
+
+  /** The parts that officers look at (norc-t/trust-view). */
+  get parts(): TrustParts {
+    return {
+      ...{ board: this.#board, notices: this.#notices, incidents: this.#incidents, propagation: this.#propagation },
+      party: this.#d.party,
+      exchanges: this.#runner.all,
+    };
   }
 
   summaries(): readonly TrustSummary[] {
@@ -250,63 +346,11 @@ export class TrustService implements Trust, TrustOfficer {
     type: number,
     document: Uint8Array,
   ): Promise<Result<{ readonly type: number; readonly document: Uint8Array } | undefined>> {
-    if (type === MESSAGE_TYPES.trust_revoke) return await this.#receiveRevocation(peer, document);
-    if (type === MESSAGE_TYPES.trust_status) return await this.#receiveStatus(peer, document);
+    if (type === MESSAGE_TYPES.trust_revoke) return await this.#receiver.receive(peer, document);
+    if (type === MESSAGE_TYPES.root_rotation) return await this.#rotations.receive(peer, document);
+    if (type === MESSAGE_TYPES.trust_status) return await this.#freshness.receive(peer, document);
     const taken = await this.#runner.receive(peer, document);
     return taken.ok ? ok(undefined) : taken;
-  }
-
-  /** Durable before it counts, and before it is acknowledged: a peer whose statement was lost sends it again. */
-  async #receiveRevocation(
-    peer: Domain,
-    document: Uint8Array,
-  ): Promise<Result<{ readonly type: number; readonly document: Uint8Array }>> {
-    const { clock, audit } = this.#d;
-    const received = clock.now();
-    const checked = this.#checkRevocation(peer, document, received);
-    if (!checked.ok) {
-      const detail = { code: checked.error.code };
-      const subject = `org:${this.#d.party.domain}`;
-      audit.note({ type: 'revocation_rejected', actor: `org:${peer}`, subject, outcome: 'refused', detail });
-      return checked;
-    }
-    const { chain, body, hash } = checked.value;
-    const { sequence, subject, certificate_id } = body;
-    if (chain.sequence > this.#board.chain(peer).sequence) {
-      const detail = { sequence, certificate_id };
-      const outcome = await audit.commit(
-        [{ op: 'trust.revocation.add', revocation: { issuer: peer, subject, sequence, document } }],
-        [{ type: 'revocation_received', actor: `org:${peer}`, subject: `org:${subject}`, outcome: 'ok', detail }],
-      );
-      if (!outcome.ok) return reject('internal', 'revocation');
-      this.#board.adopt(chain);
-    }
-    this.tick();
-    return ok({
-      type: MESSAGE_TYPES.trust_revoke_ack,
-      document: await this.#revocationAck(peer, sequence, hash, received),
-    });
-  }
-
-  /** Checked with the keys of the time that it names, as it will be after every restart; that time is not ahead of ours. */
-  #checkRevocation(peer: Domain, document: Uint8Array, now: Instant) {
-    const parsed = parseDocument(TRUST_REVOCATION, document);
-    if (!parsed.ok) return parsed;
-    const { body } = parsed.value;
-    if (body.issued_at > now + CLOCK_SKEW_MS) return reject('clock_skew', 'issued_at of the revocation');
-    const chain = this.#board.extended(peer, document, instant(body.issued_at));
-    if (!chain.ok) return chain;
-    return ok({ chain: chain.value, body, hash: documentHash(this.#d.crypto, parsed.value) });
-  }
-
-  async #revocationAck(peer: Domain, sequence: number, revocation: Uint8Array, received: Instant): Promise<Uint8Array> {
-    const { crypto, party, clock, signer } = this.#d;
-    const ack = draftDocument(TRUST_REVOCATION_ACK, {
-      ...{ issuer: peer, sequence, revocation, acknowledged_by: party.domain },
-      received_at: received,
-      enforced_at: clock.now(),
-    });
-    return (await signDocument(crypto, ack, signer)).bytes;
   }
 
   /**
@@ -314,12 +358,16 @@ export class TrustService implements Trust, TrustOfficer {
    * date or a condition, is told; called after every change and every minute.
    */
   tick(): void {
-    const now = this.#d.clock.now();
-    for (const peer of this.#board.peers()) {
-      const inForce = this.#board.pair(peer, now) !== undefined;
-      if (inForce) this.#inForce.add(peer);
-      else if (this.#inForce.delete(peer)) this.#tell(peer, 'ended');
-    }
+    void this.#tick().catch(this.#d.onFault);
+  }
+
+  async #tick(): Promise<void> {
+    const looked = this.#watch.look();
+    this.#propagation.look();
+    await looked;
+    await this.#receiver.enforceDue();
+    await this.#lifecycle.tick();
+    await this.#selfEnds.look();
   }
 
   /** Partners with which there was trust and is none now: their conversations are frozen, also after a restart. */
@@ -328,87 +376,32 @@ export class TrustService implements Trust, TrustOfficer {
     return this.#board.peers().filter((peer) => this.#board.pair(peer, now) === undefined);
   }
 
+  /** Why trust with a peer is over for good, for conversations; undefined while it is in force or may come back. */
+  endOf(peer: Domain) {
+    return this.#watch.endOf(peer);
+  }
+
   // ---- freshness: each side shows the other where its revocations stand ----
 
   /** Every 60 seconds, and after a link came up. */
   async poll(): Promise<void> {
     this.tick();
+    this.#propagation.poll();
     const now = this.#d.clock.now();
-    const partners = this.#board.peers().filter((peer) => this.#board.pair(peer, now) !== undefined);
+    const partners = this.#board.peers().filter((peer) => this.#board.isLasting(peer, now));
     // Each by itself: neither a stranger's exchange nor one silent partner may make the others' trust go stale.
     await Promise.all(
-      [this.#runner.retry(), ...partners.map((peer) => this.#askStatus(peer))].map((one) => one.catch(this.#d.onFault)),
+      [this.#runner.retry(), this.#rotations.poll(), ...partners.map((peer) => this.#freshness.ask(peer))].map((one) =>
+        one.catch(this.#d.onFault),
+      ),
     );
   }
 
-  async #askStatus(peer: Domain): Promise<void> {
-    const answer = await this.#d.ask(peer, MESSAGE_TYPES.trust_status, await this.#ownStatus(peer));
-    if (answer.ok) await this.#takeStatus(peer, answer.value);
-  }
-
-  async #receiveStatus(
-    peer: Domain,
-    document: Uint8Array,
-  ): Promise<Result<{ readonly type: number; readonly document: Uint8Array }>> {
-    const taken = await this.#takeStatus(peer, document);
-    if (!taken.ok) return taken;
-    return ok({ type: MESSAGE_TYPES.trust_status, document: await this.#ownStatus(peer) });
-  }
-
-  async #takeStatus(peer: Domain, document: Uint8Array): Promise<Result<undefined>> {
-    const now = this.#d.clock.now();
-    const opened = openDocument(this.#d.crypto, TRUST_STATUS, document, this.#board.trustKeys(peer, now));
-    if (!opened.ok) return opened;
-    const { body } = opened.value.document;
-    if (body.issuer !== peer || body.to !== this.#d.party.domain) return reject('forbidden', 'parties of the status');
-    const standing = compareStatus(this.#board.chain(peer), body);
-    if (standing === 'fork') {
-      this.#d.audit.note({
-        type: 'revocation_rejected',
-        actor: `org:${peer}`,
-        subject: `org:${peer}`,
-        outcome: 'failed',
-        detail: { code: 'revocation_fork' },
-      });
-      return reject('revocation_fork', 'status');
-    }
-    if (standing === 'current') await this.#heardFrom(peer, now);
-    await this.#sendMissing(peer, body);
-    return ok(undefined);
-  }
-
-  async #heardFrom(peer: Domain, now: Instant): Promise<void> {
-    this.#board.heard(peer, now);
-    await this.#d.store.commit([{ op: 'trust.heard', peer, at: now }]);
-  }
-
-  async #sendMissing(peer: Domain, status: Parameters<typeof missingOf>[1]): Promise<void> {
-    const missing = missingOf(this.#board.chain(this.#d.party.domain), status);
-    if (!missing.ok || missing.value.length === 0) return;
-    for (const row of await this.#d.store.read.trustRevocations()) {
-      if (row.issuer === this.#d.party.domain && missing.value.includes(row.sequence))
-        this.#d.send(peer, MESSAGE_TYPES.trust_revoke, row.document);
-    }
-  }
-
-  async #ownStatus(peer: Domain): Promise<Uint8Array> {
-    const { party, clock, crypto, signer } = this.#d;
-    const own = this.#board.chain(party.domain);
-    const theirs = this.#board.chain(peer);
-    const draft = draftDocument(TRUST_STATUS, {
-      issuer: party.domain,
-      to: peer,
-      sequence: own.sequence,
-      head: own.head,
-      known_sequence: theirs.sequence,
-      known_head: theirs.head,
-      sent_at: clock.now(),
-    });
-    return (await signDocument(crypto, draft, signer)).bytes;
+  /** Nothing is sent again any more. */
+  stop(): void {
+    this.#propagation.stop();
   }
 }
 
-/** An officer as an exchange names one. */
-function officerOf(actor: string): string {
-  return actor.slice(0, 64);
-}
+/** An organisation without officers: nobody signs. */
+const NO_OFFICERS: Pick<Officers, 'check'> = { check: () => reject('forbidden', 'there are no officers here') };

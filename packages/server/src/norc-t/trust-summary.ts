@@ -1,8 +1,9 @@
 import { type Domain, type Instant, instant } from '@norc/protocol/base';
 import { type Crypto, rootKeyFingerprint } from '@norc/protocol/crypto';
-import { explainDecision, type GrantedLevel, type TrustDecision } from '@norc/protocol/norc-t';
+import { explainDecision, type TrustDecision } from '@norc/protocol/norc-t';
 import type { TrustSummary } from '../services.ts';
-import { type Exchange, isOver } from './exchange-runner.ts';
+import { type Exchange, isOver, reviewOf } from './exchange/exchange-rows.ts';
+import { negotiationSummary } from './exchange/exchange-summary.ts';
 import type { TrustBoard } from './trust-facts.ts';
 
 export interface SummaryQuestion {
@@ -11,32 +12,55 @@ export interface SummaryQuestion {
   readonly now: Instant;
 }
 
-/** What an officer sees of one partner: what is in force, what is open, or why there is nothing. */
+/** What an officer sees of one partner: what is in force, what is open, or why there is nothing, and on what it rests. */
 export function summarizeTrust(
   crypto: Crypto,
   board: TrustBoard,
   exchanges: readonly Exchange[],
-  { self, peer, now }: SummaryQuestion,
+  question: SummaryQuestion,
 ): TrustSummary {
-  const open =
-    exchanges.find((one) => one.state.phase === 'awaiting_approval') ?? exchanges.findLast((one) => !isOver(one));
+  const { peer } = question;
+  const waiting = exchanges.find((one) => one.state.phase === 'awaiting_approval');
+  const open = waiting ?? exchanges.findLast((one) => !isOver(one));
+  const last = open ?? exchanges.findLast((one) => reviewOf(one) !== undefined);
   const rootKey = board.knownRootKey(peer) ?? peerRootKey(open);
   const fingerprint = rootKey === undefined ? {} : { rootFingerprint: rootKeyFingerprint(crypto, rootKey) };
-  if (open !== undefined) return { peer, ...describeOpen(open), ...fingerprint };
+  const negotiation = last === undefined ? {} : negotiationSummary(crypto, board.policy, last, question.now);
+  const standing = standingSummary(board, exchanges, question);
+  const stands = standing.state === 'in_force';
+  if (open === undefined) return { peer, ...standing, ...fingerprint, ...negotiation };
+  const described = describeOpen(open);
+  if (!stands) return { peer, ...described, ...fingerprint, ...negotiation };
+  // Another exchange takes nothing away meanwhile; but where it waits for an officer here, that is what has to be seen.
+  const state = described.state === 'awaiting_approval' ? described.state : standing.state;
+  const asked =
+    described.level === standing.certificates?.given.level ? 'A renewal' : `A request for ${described.level}`;
+  const explanation = `${standing.explanation} ${asked} is under way: ${described.explanation}`;
+  return { peer, ...described, ...standing, state, explanation, ...fingerprint, ...negotiation };
+}
+
+type Standing = Pick<TrustSummary, 'state' | 'level' | 'explanation' | 'notAfter' | 'certificates'>;
+
+function standingSummary(
+  board: TrustBoard,
+  exchanges: readonly Exchange[],
+  { self, peer, now }: SummaryQuestion,
+): Standing {
   const question = { local: self, remote: peer, direction: 'outgoing', permission: 'message_relay' } as const;
   const decision = board.decide(question, now);
-  const explanation = explainDecision(question, decision);
+  const explanation =
+    decision.kind === 'allow' ? `In force at level ${decision.level}.` : explainDecision(question, decision);
   const pair = board.pair(peer, now);
   if (pair !== undefined) {
     const notAfter = instant(Math.min(pair.given.notAfter, pair.received.notAfter));
     const level = decision.kind === 'allow' ? decision.level : 'untrusted';
-    return { peer, state: 'in_force', level, notAfter, explanation, ...fingerprint };
+    return { state: 'in_force', level, notAfter, explanation, certificates: pair };
   }
   const refused = exchanges.findLast((one) => one.state.phase === 'ended');
   if (refused !== undefined && board.certificatesWith(peer).length === 0) {
-    return { peer, state: 'refused', level: 'untrusted', explanation: endedReason(refused), ...fingerprint };
+    return { state: 'refused', level: 'untrusted', explanation: endedReason(refused) };
   }
-  return { peer, state: endedState(decision), level: 'untrusted', explanation, ...fingerprint };
+  return { state: endedState(decision), level: 'untrusted', explanation };
 }
 
 function endedState(decision: TrustDecision): TrustSummary['state'] {
@@ -49,23 +73,36 @@ function peerRootKey(exchange: Exchange | undefined): Uint8Array | undefined {
 }
 
 function describeOpen(exchange: Exchange): Pick<TrustSummary, 'state' | 'level' | 'exchangeId' | 'explanation'> {
-  const level: GrantedLevel = 'level' in exchange.state ? exchange.state.level : 'basic';
+  const level = reviewOf(exchange)?.level ?? 'basic';
   const { peer, id: exchangeId } = exchange;
   if (exchange.state.phase === 'awaiting_approval') {
     const explanation = `${peer} proved its domain and its key; an officer here has to approve.`;
     return { level, exchangeId, state: 'awaiting_approval', explanation };
   }
-  const waits: Readonly<Record<string, string>> = {
-    awaiting_challenge: `Waiting for ${peer} to answer.`,
-    awaiting_request: `Waiting for the request of ${peer}.`,
-    proving_domain: `Checking that ${peer} controls its domain.`,
-    awaiting_response: `Waiting for ${peer} to prove its key.`,
-    awaiting_decision: `Waiting for an officer of ${peer}.`,
-    signing: 'Signing the certificates.',
-    awaiting_acknowledgment: `Waiting for ${peer} to countersign.`,
-  };
-  const explanation = `${waits[exchange.state.phase] ?? exchange.state.phase}${refusalText(exchange)}`;
+  const explanation = `${waitText(exchange)}${refusalText(exchange)}`;
   return { level, exchangeId, state: 'requested', explanation };
+}
+
+function waitText({ peer, state }: Exchange): string {
+  switch (state.phase) {
+    case 'awaiting_challenge':
+      return `Waiting for ${peer} to answer.`;
+    case 'awaiting_request':
+      return `Waiting for the request of ${peer}.`;
+    case 'checking_evidence':
+    case 'checking_again':
+      return `Checking what ${peer} shows about itself.`;
+    case 'awaiting_response':
+      return `Waiting for ${peer} to prove its key.`;
+    case 'awaiting_decision':
+      return `Waiting for an officer of ${peer}.`;
+    case 'signing':
+      return 'Signing the certificates.';
+    case 'awaiting_acknowledgment':
+      return `Waiting for ${peer} to countersign.`;
+    default:
+      return state.phase;
+  }
 }
 
 function refusalText({ peer, refused }: Exchange): string {

@@ -98,7 +98,9 @@ export type StoreWrite =
   | { readonly op: 'outbox.remove'; readonly peer: Domain; readonly ids: readonly MessageId[] }
   // trust
   | { readonly op: 'trust.exchange.put'; readonly exchange: TrustExchangeRow }
+  | { readonly op: 'trust.exchange.delete'; readonly exchangeId: string }
   | { readonly op: 'trust.certificate.put'; readonly certificate: TrustCertificateRow }
+  | { readonly op: 'trust.certificate.delete'; readonly issuer: Domain; readonly certificateId: string }
   /** Conflict unless `sequence` is the issuer's last plus one. */
   | { readonly op: 'trust.revocation.add'; readonly revocation: TrustRevocationRow }
   | { readonly op: 'trust.heard'; readonly peer: Domain; readonly at: Instant }
@@ -129,6 +131,8 @@ export interface LogAppend {
     readonly added: readonly MemberRow[];
     readonly removed: readonly DeviceId[];
   };
+  /** Serialised public group state after proposals among the entries. A commit has its own. */
+  readonly view?: Uint8Array;
 }
 
 export interface UserRow {
@@ -264,10 +268,14 @@ export type TrustRecordKind =
   | 'proposal'
   /** What was found about a partner, piece by piece; key: exchange id and side. */
   | 'evidence'
+  /** X.509 chains that a partner showed and that held; key: its domain, and whether its root key is the pinned one. */
+  | 'chain'
   /** Officers' signed approvals that led to something; key: hash of the approval. */
   | 'approval'
-  /** A peer's acknowledgment of one of our statements; key: sequence and peer. */
+  /** An organisation's acknowledgment of one statement; key: issuer, sequence and who acknowledges. */
   | 'ack'
+  /** How far one of our own acts got: whom it concerns, its deadline; key: its last statement. */
+  | 'propagation'
   /** A receipt of one effect of a revocation; key: issuer, sequence and conversation. */
   | 'receipt'
   /** Two histories that an issuer signed; key: issuer and sequence. */
@@ -276,6 +284,8 @@ export type TrustRecordKind =
   | 'policy'
   /** Replacements of organisation root keys; key: organisation and number. */
   | 'rotation'
+  /** When we came to hold a certificate with a partner's recovery set; key: its certificate id. */
+  | 'recovery'
   /** What was told to officers once (an expiry, a condition); key: what it is about. */
   | 'notice';
 
@@ -334,7 +344,7 @@ export interface StoreReader {
   keyPackageCount(deviceId: DeviceId, now: Instant): Promise<number>;
   conversation(conversationId: ConversationId): Promise<ConversationRow | undefined>;
   conversationIds(): Promise<readonly ConversationId[]>;
-  /** Conversations that have a member of another organisation now. */
+  /** Conversations that have a member of another organisation now, or whose hub it is. */
   conversationsWith(domain: Domain): Promise<readonly ConversationId[]>;
   members(conversationId: ConversationId): Promise<readonly MemberRow[]>;
   /** Conversations of a local device, with its cursor. */

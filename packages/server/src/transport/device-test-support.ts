@@ -17,7 +17,7 @@ export const WORLD = {
   random: { bytes: (length: number) => Uint8Array.from(randomBytes(length)) },
 };
 export const IDENTITY = generateTlsIdentity(ALPHA, WORLD);
-export const TLS = { key: IDENTITY.keyPem, cert: IDENTITY.certPem };
+export const TLS = { byName: new Map(), otherwise: { key: IDENTITY.keyPem, cert: IDENTITY.certPem } };
 
 export type Happening =
   | { readonly kind: 'open' }

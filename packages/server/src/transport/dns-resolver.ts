@@ -1,6 +1,7 @@
 import type { SrvRecord } from 'node:dns';
 import { Resolver as NodeResolver } from 'node:dns/promises';
 import { type Domain, parseDomain, type Random } from '@norc/protocol/base';
+import { isPublicAddress } from './addresses.ts';
 import { errorCode, ResolverError } from './errors.ts';
 import type { LinkEndpoint, Resolver } from './port.ts';
 import { FEDERATION_PORT } from './resolver.ts';
@@ -16,7 +17,9 @@ export interface DnsResolverOptions {
   /** Per question and try. */
   readonly timeoutMs?: number;
   readonly tries?: number;
-  /** Port and certificate authorities (PEM) of the HTTPS proof; 443 and the system's when absent. */
+  /** Which addresses of strangers may be reached: public ones, unless the operator's network has partners inside. */
+  readonly allowed?: (address: string) => boolean;
+  /** Port and certificate authorities (PEM) of the HTTPS proof, for tests; 443 and the system's when absent. */
   readonly wellKnown?: { readonly port?: number; readonly ca?: string };
 }
 
@@ -26,16 +29,20 @@ const SRV_RECORDS_MAX = 16;
 const ADDRESSES_PER_HOST_MAX = 4;
 const TXT_STRINGS_MAX = 32;
 const HTTPS_PORT = 443;
+/** Below are the ports of other services, which expect other things than a link. */
+const UNPRIVILEGED_PORT_MIN = 1024;
 
 /**
  * Finds servers and domain proofs through DNS and HTTPS. Whoever owns the answers can
- * send us elsewhere, and no further: identity comes from pinned keys (spec/norc-t).
+ * send us elsewhere, and no further: identity comes from pinned keys (spec/norc-t). A stranger, who needs no more than a name
+ * to make us connect, can send us nowhere in our own network [TRANSPORT-19].
  * Rejects with ResolverError when DNS does not answer; "no such name" is an empty answer.
  */
 export class DnsResolver implements Resolver {
   readonly #dns: NodeResolver;
   readonly #random: Random;
   readonly #timers: Timers;
+  readonly #allowed: (address: string) => boolean;
   readonly #wellKnown: { readonly port: number; readonly ca?: string };
 
   constructor(options: DnsResolverOptions) {
@@ -43,10 +50,16 @@ export class DnsResolver implements Resolver {
     if (options.servers !== undefined && options.servers.length > 0) this.#dns.setServers(options.servers);
     this.#random = options.random;
     this.#timers = options.timers ?? systemTimers;
+    this.#allowed = options.allowed ?? isPublicAddress;
     this.#wellKnown = { port: HTTPS_PORT, ...options.wellKnown };
   }
 
-  async federationEndpoints(domain: Domain): Promise<readonly LinkEndpoint[]> {
+  async federationEndpoints(domain: Domain, isPinned = false): Promise<readonly LinkEndpoint[]> {
+    const found = await this.#endpoints(domain);
+    return isPinned ? found : found.filter(({ host, port }) => this.#allowed(host) && isLinkPort(port));
+  }
+
+  async #endpoints(domain: Domain): Promise<readonly LinkEndpoint[]> {
     const records = await this.#ask(`SRV of ${domain}`, () => this.#dns.resolveSrv(`_norc-federation._tcp.${domain}`));
     if (records.length === 0) return this.#endpointsOf(domain, FEDERATION_PORT);
     const endpoints: LinkEndpoint[] = [];
@@ -63,15 +76,16 @@ export class DnsResolver implements Resolver {
   }
 
   async trustWellKnown(domain: Domain): Promise<string | undefined> {
-    const addresses = await this.#addresses(domain);
-    return fetchWellKnown({ domain, addresses, timers: this.#timers, ...this.#wellKnown });
+    const addresses = await this.addresses(domain);
+    return fetchWellKnown({ domain, addresses, timers: this.#timers, allowed: this.#allowed, ...this.#wellKnown });
   }
 
   async #endpointsOf(host: Domain, port: number): Promise<LinkEndpoint[]> {
-    return (await this.#addresses(host)).map((address) => ({ host: address, port }));
+    return (await this.addresses(host)).map((address) => ({ host: address, port }));
   }
 
-  async #addresses(host: Domain): Promise<readonly string[]> {
+  /** At most a few, IPv4 first. */
+  async addresses(host: Domain): Promise<readonly string[]> {
     const [v4, v6] = await Promise.all([
       this.#ask(`A of ${host}`, () => this.#dns.resolve4(host)),
       this.#ask(`AAAA of ${host}`, () => this.#dns.resolve6(host)),
@@ -92,6 +106,8 @@ export class DnsResolver implements Resolver {
 
 /** EBADNAME: the name with its prefix is longer than DNS allows, so nothing can be there. */
 const NO_SUCH = new Set(['ENOTFOUND', 'ENODATA', 'EBADNAME']);
+
+const isLinkPort = (port: number): boolean => port === HTTPS_PORT || port >= UNPRIVILEGED_PORT_MIN;
 
 /** RFC 2782: lowest priority first; within one priority a draw by weight, each record once. */
 export function orderSrv(records: readonly SrvRecord[], random: Random): readonly SrvRecord[] {

@@ -60,7 +60,7 @@ export const LINK_LIMITS: LinkLimits = {
   connectionsMax: 512,
   connectionsPerSourceMax: 64,
   frameBytesMax: LIMITS.frameBytesMax,
-  unprovenFrameBytesMax: 4 * LIMITS.documentBytesMax,
+  unprovenFrameBytesMax: 2 * LIMITS.documentBytesMax,
   bufferedBytesMax: 4 * LIMITS.frameBytesMax,
   lowWaterBytes: 256 * KIB,
   batchBytesMax: MIB,

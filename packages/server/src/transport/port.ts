@@ -108,8 +108,11 @@ export interface LinkListener {
 
 /** Where to find an organisation's server. Addresses only: never identity. */
 export interface Resolver {
-  /** In order of preference: SRV priority, then weight. Empty when none is known. */
-  federationEndpoints(domain: Domain): Promise<readonly LinkEndpoint[]>;
+  /**
+   * In order of preference: SRV priority, then weight. Empty when none is known. `isPinned`: we know the organisation's keys
+   * and trust it; the addresses of any other lead to the public internet only.
+   */
+  federationEndpoints(domain: Domain, isPinned?: boolean): Promise<readonly LinkEndpoint[]>;
   /** TXT strings at `_norc-trust.DOMAIN`, each already joined. */
   trustTxt(domain: Domain): Promise<readonly string[]>;
   /** Body of https://DOMAIN/.well-known/norc-trust, or undefined. At most 64 KiB. */

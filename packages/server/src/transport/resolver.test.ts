@@ -5,12 +5,15 @@ import { createServer } from 'node:https';
 import { type TestContext, test } from 'node:test';
 import type { Domain } from '@norc/protocol/base';
 import fc from 'fast-check';
-import { IDENTITY, TLS, WORLD } from './device-test-support.ts';
+import { isPublicAddress } from './addresses.ts';
+import { IDENTITY, WORLD } from './device-test-support.ts';
 import { DnsResolver, orderSrv } from './dns-resolver.ts';
 import { startDns, type Zone } from './dns-test-server.ts';
 import { ResolverError } from './errors.ts';
 import { ManualTimers } from './manual-timers.ts';
 import { combineResolvers, parseEndpoint, StaticResolver } from './resolver.ts';
+import { systemTimers } from './timers.ts';
+import { fetchWellKnown } from './well-known.ts';
 
 const ALPHA = 'alpha.example' as Domain; // domains as parseDomain gives them
 const BRAVO = 'bravo.example' as Domain;
@@ -21,7 +24,8 @@ async function resolverFor(
   zone: Zone,
   extra: Partial<ConstructorParameters<typeof DnsResolver>[0]> = {},
 ) {
-  return new DnsResolver({ servers: [await startDns(t, zone)], random, timeoutMs: 100, tries: 1, ...extra });
+  const options = { servers: [await startDns(t, zone)], random, timeoutMs: 100, tries: 1, allowed: () => true };
+  return new DnsResolver({ ...options, ...extra });
 }
 
 test('[TRANSPORT-16] SRV records come by priority, as addresses with their ports', async (t) => {
@@ -49,6 +53,49 @@ test('[TRANSPORT-16] without SRV the domain itself is asked on port 8843; the ta
   assert.deepEqual(await resolver.federationEndpoints(ALPHA), [{ host: '192.0.2.9', port: 8843 }]);
   assert.deepEqual(await resolver.federationEndpoints(BRAVO), []);
   assert.deepEqual(await resolver.federationEndpoints('charlie.example' as Domain), []);
+});
+
+test('[TRANSPORT-19] attack: a stranger can send us to no private address and to no port of another service', async (t) => {
+  const host = (name: string, port: number) => ({ priority: port, weight: 0, port, name: `${name}.alpha.example` });
+  const zone = {
+    srv: {
+      '_norc-federation._tcp.alpha.example': [host('in', 9001), host('out', 22), host('out', 443), host('out', 9002)],
+    },
+    address: {
+      'in.alpha.example': ['127.0.0.1', '10.0.0.5', '169.254.169.254', '::1'],
+      'out.alpha.example': ['198.51.100.7', '9.9.9.9'],
+      'bravo.example': ['192.168.1.1'],
+    },
+  };
+  const resolver = await resolverFor(t, zone, { allowed: isPublicAddress });
+  assert.deepEqual(await resolver.federationEndpoints(ALPHA), [
+    { host: '9.9.9.9', port: 443 },
+    { host: '9.9.9.9', port: 9002 },
+  ]);
+  assert.deepEqual(await resolver.federationEndpoints(BRAVO), []);
+  assert.equal(
+    (await resolver.federationEndpoints(ALPHA, true)).length,
+    10,
+    'a partner that is pinned may be anywhere',
+  );
+  assert.deepEqual(await combineResolvers(resolver).federationEndpoints(BRAVO, true), [
+    { host: '192.168.1.1', port: 8843 },
+  ]);
+});
+
+test('[TRANSPORT-19] attack: the well-known file is not fetched from a private address, whatever DNS says', async (t) => {
+  let asked = 0;
+  const { port } = await web(t, (response) => {
+    asked += 1;
+    response.end('proof');
+  });
+  const wellKnown = { port, ca: IDENTITY.certPem };
+  const usual = await resolverFor(t, HOME, { wellKnown, allowed: isPublicAddress });
+  assert.equal(await usual.trustWellKnown(ALPHA), undefined);
+  assert.equal(asked, 0);
+  const question = { domain: ALPHA, addresses: ['127.0.0.1'], port, timers: systemTimers, ca: IDENTITY.certPem };
+  assert.equal(await fetchWellKnown(question), undefined, 'public addresses only, unless told otherwise');
+  assert.equal(asked, 0);
 });
 
 test('[TRANSPORT-17] the parts of a TXT record are joined, and no record is an empty list', async (t) => {
@@ -113,7 +160,7 @@ async function web(t: TestContext, answer: (response: ServerResponse, request: I
   const asked = new Promise<void>((resolve) => {
     wake = resolve;
   });
-  const server = createServer(TLS, (request, response) => {
+  const server = createServer({ key: IDENTITY.keyPem, cert: IDENTITY.certPem }, (request, response) => {
     wake();
     answer(response, request);
   }).listen(0, '127.0.0.1');

@@ -45,7 +45,7 @@ export function combineResolvers(...resolvers: readonly Resolver[]): Resolver {
     return [];
   }
   return {
-    federationEndpoints: (domain) => firstList((resolver) => resolver.federationEndpoints(domain)),
+    federationEndpoints: (domain, isPinned) => firstList((resolver) => resolver.federationEndpoints(domain, isPinned)),
     trustTxt: (domain) => firstList((resolver) => resolver.trustTxt(domain)),
     trustWellKnown: async (domain) => {
       for (const resolver of resolvers) {

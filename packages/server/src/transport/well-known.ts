@@ -1,6 +1,7 @@
 import { request } from 'node:https';
 import { isIP, type LookupFunction } from 'node:net';
 import type { Domain } from '@norc/protocol/base';
+import { isPublicAddress } from './addresses.ts';
 import type { Timers } from './timers.ts';
 
 const PATH = '/.well-known/norc-trust';
@@ -12,6 +13,8 @@ export interface WellKnownQuestion {
   readonly domain: Domain;
   /** Where the domain's name points; nothing else is asked. */
   readonly addresses: readonly string[];
+  /** Which of them may be reached; public ones when absent. */
+  readonly allowed?: (address: string) => boolean;
   readonly port: number;
   /** Certificate authorities (PEM) instead of the system's. */
   readonly ca?: string;
@@ -21,18 +24,19 @@ export interface WellKnownQuestion {
 /**
  * Body of https://DOMAIN/.well-known/norc-trust, or `undefined` when it cannot be had:
  * no web server, a certificate that is not valid for the domain, another status than
- * 200, more than 64 KiB or 5 seconds. Redirects are not followed: who controls the
+ * 200, more than 64 KiB or 5 seconds, an address that may not be reached. Redirects are not followed: who controls the
  * target of a redirect has not shown control of the domain.
  */
 export function fetchWellKnown(question: WellKnownQuestion): Promise<string | undefined> {
-  if (question.addresses.length === 0) return Promise.resolve(undefined);
+  const addresses = question.addresses.filter(question.allowed ?? isPublicAddress);
+  if (addresses.length === 0) return Promise.resolve(undefined);
   return new Promise((resolve) => {
     const call = request({
       host: question.domain,
       servername: question.domain,
       port: question.port,
       path: PATH,
-      lookup: fixedLookup(question.addresses),
+      lookup: fixedLookup(addresses),
       agent: false,
       maxHeaderSize: HEADER_BYTES_MAX,
       headers: { accept: 'text/plain', 'accept-encoding': 'identity' },

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
+import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import { test } from 'node:test';
 import { connect as tlsConnect } from 'node:tls';
+import type { Domain } from '@norc/protocol/base';
 import { WebSocket } from 'ws';
-import { closeOf, openClient, rawClient, startListener, TLS, upgradeStatus } from './device-test-support.ts';
+import { closeOf, openClient, rawClient, startListener, TLS, upgradeStatus, WORLD } from './device-test-support.ts';
 import { ListenError } from './errors.ts';
+import { generateTlsIdentity } from './tls-identity.ts';
 import { listenDevices } from './ws-server.ts';
 
 const handler = () => ({ message() {}, closed() {} });
@@ -75,6 +78,36 @@ test('[TRANSPORT-3] TLS is 1.3 with X25519MLKEM768, and a client without either 
     assert.match(String(error), /handshake failure|protocol version|alert/);
   }
   assert.equal(devices.length, 1);
+});
+
+test('each organisation is met under its own certificate, and a name that is not here meets none', async (t) => {
+  const pair = (domain: string) => {
+    const { keyPem, certPem } = generateTlsIdentity(domain as Domain, WORLD); // well formed
+    return { key: keyPem, cert: certPem };
+  };
+  const [alpha, bravo] = [pair('alpha.example'), pair('bravo.example')];
+  const byName = new Map([
+    ['alpha.example', alpha],
+    ['bravo.example', bravo],
+  ]);
+  const { listener } = await startListener(t, { tls: { byName, otherwise: undefined } });
+  const meet = async (port: number, servername?: string) => {
+    const named = servername === undefined ? {} : { servername };
+    const socket = tlsConnect({ host: '127.0.0.1', port, rejectUnauthorized: false, ...named });
+    t.after(() => socket.destroy());
+    return await new Promise<string>((resolve) => {
+      socket.once('secureConnect', () => resolve(new X509Certificate(socket.getPeerCertificate().raw).toString()));
+      socket.once('error', () => resolve('refused'));
+    });
+  };
+  const { port } = listener.address;
+  assert.equal(await meet(port, 'alpha.example'), new X509Certificate(alpha.cert).toString());
+  assert.equal(await meet(port, 'BRAVO.example'), new X509Certificate(bravo.cert).toString());
+  assert.equal(await meet(port, 'carol.example'), 'refused');
+  assert.equal(await meet(port), 'refused');
+  const shared = await startListener(t, { tls: { byName, otherwise: bravo } });
+  assert.equal(await meet(shared.listener.address.port, 'alpha.example'), new X509Certificate(alpha.cert).toString());
+  assert.equal(await meet(shared.listener.address.port, 'carol.example'), new X509Certificate(bravo.cert).toString());
 });
 
 test('[TRANSPORT-4] plain WebSocket on an address that others reach needs the explicit flag', async () => {

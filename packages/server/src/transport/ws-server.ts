@@ -2,6 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { createServer as createTlsServer } from 'node:https';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { createSecureContext, type SecureContext } from 'node:tls';
 import type { ErrorName } from '@norc/protocol/base';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { HandshakeDeadlines } from './deadlines.ts';
@@ -14,12 +15,23 @@ import { TickQueue } from './tick.ts';
 import { every, systemTimers, type Timers } from './timers.ts';
 import { POST_QUANTUM_TLS, TLS_HANDSHAKE_MILLISECONDS_MAX } from './tls-options.ts';
 
+interface PemPair {
+  readonly key: string;
+  readonly cert: string;
+}
+
+/** Certificates in PEM, by the name that a client asks for (RFC 6066 section 3); without `otherwise`, other names are refused. */
+export interface DeviceListenerTls {
+  readonly byName: ReadonlyMap<string, PemPair>;
+  readonly otherwise: PemPair | undefined;
+}
+
 export interface DeviceListenerOptions {
   readonly host: string;
   /** 0 takes a free port. */
   readonly port: number;
-  /** PEM. Without it the listener is plain WebSocket. */
-  readonly tls?: { readonly key: string; readonly cert: string };
+  /** Without it the listener is plain WebSocket. */
+  readonly tls?: DeviceListenerTls;
   /** Plain WebSocket on an address that others reach: only behind a proxy that does TLS. */
   readonly allowPlainNonLoopback?: boolean;
   /** Origins of web pages that may connect, for example `https://chat.example`. Programs that are no browser send none. */
@@ -198,13 +210,26 @@ class WsListener {
 function createHttp(options: DeviceListenerOptions): Server {
   const http = { maxHeaderSize: HEADER_BYTES_MAX };
   if (options.tls === undefined) return createServer(http);
+  const { byName, otherwise } = options.tls;
   return createTlsServer({
     ...http,
     ...POST_QUANTUM_TLS,
-    key: options.tls.key,
-    cert: options.tls.cert,
+    ...otherwise,
+    ...(byName.size === 0 ? {} : { SNICallback: chooseByName(options.tls) }),
     handshakeTimeout: TLS_HANDSHAKE_MILLISECONDS_MAX,
   });
+}
+
+/** A name that is not here gets no certificate, unless there is one for everybody: it must not learn who else is. */
+function chooseByName({ byName, otherwise }: DeviceListenerTls) {
+  const contextOf = (pair: PemPair) => createSecureContext({ ...POST_QUANTUM_TLS, ...pair });
+  const contexts = new Map([...byName].map(([name, pair]) => [name, contextOf(pair)]));
+  const other = otherwise === undefined ? undefined : contextOf(otherwise);
+  return (serverName: string, done: (error: Error | null, context?: SecureContext) => void) => {
+    const context = contexts.get(serverName.toLowerCase()) ?? other;
+    if (context === undefined) done(new Error('no organisation of this name is here'));
+    else done(null, context);
+  };
 }
 
 function createWebSockets(limits: DeviceLimits): WebSocketServer {

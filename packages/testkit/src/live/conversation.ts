@@ -175,6 +175,7 @@ export class TestConversation {
     }
     if (this.seq > 0 && entry.seq !== this.seq + 1) await this.#ownBetween(entry.seq);
     if (entry.kind === 'commit') await this.#takeCommit(entry);
+    else if (entry.kind === 'proposal') await this.#takeProposal(entry);
     else await this.#takeMessage(entry);
     this.seq = entry.seq;
     this.#advance();
@@ -194,6 +195,19 @@ export class TestConversation {
     }
   }
 
+  async #takeProposal(entry: WireLogEntry): Promise<void> {
+    if (this.group?.active !== true) return;
+    const received = mustBe(await this.group.receive(entry.body));
+    assert.equal(received.kind, 'proposal');
+    await this.abort(); // a commit that was made without it will not be ordered
+  }
+
+  /** Carries out what the hub proposed, as any member may. */
+  async commitProposals(): Promise<void> {
+    await this.device.waitFor('a proposal of the hub', () => this.live.hasProposals);
+    await this.commit({});
+  }
+
   async #takeCommit(entry: WireLogEntry): Promise<void> {
     const pending = this.#pending;
     if (pending?.messageId === entry.message_id) {
@@ -202,6 +216,7 @@ export class TestConversation {
     }
     if (this.group === undefined) return await this.#join(entry);
     if (pending !== undefined) await this.abort();
+    if (!this.group.active) return;
     mustBe(await this.group.receive(entry.body));
   }
 

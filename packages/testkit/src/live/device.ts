@@ -1,5 +1,12 @@
 import { nodeClock, nodeCrypto, nodeRandom } from '@norc/crypto/node';
-import { createMlsEngine, type MlsEngine, type MlsGroup, type OwnIdentity, type OwnKeyPackage } from '@norc/mls';
+import {
+  createMlsEngine,
+  type HubSender,
+  type MlsEngine,
+  type MlsGroup,
+  type OwnIdentity,
+  type OwnKeyPackage,
+} from '@norc/mls';
 import { createNodeMlsProvider } from '@norc/mls/node';
 import {
   type Clock,
@@ -7,6 +14,7 @@ import {
   type DeviceId,
   type Domain,
   domainOf,
+  type Instant,
   idFromBytes,
   instant,
   type Label,
@@ -19,6 +27,7 @@ import {
 } from '@norc/protocol/base';
 import { DEVICE_CERTIFICATE, type KeyPair, parseDocument, verifyDeviceCertificate } from '@norc/protocol/crypto';
 import type { ContentOf, Enrolment, NorcCBody, OwnDevice } from '@norc/protocol/norc-c';
+import { hubCertificate, verifyHubKey } from '@norc/protocol/norc-f';
 import { verifyTrustCertificate } from '@norc/protocol/norc-t';
 import type { WireLogEntry } from '@norc/protocol/wire';
 import { mustBe } from '../organisations.ts';
@@ -28,6 +37,8 @@ import type { TestServer } from './servers.ts';
 import { newId, type Push, type Reply, refusalOf, TestSession } from './session.ts';
 
 const OFFICER = 'officer:test';
+/** What the group itself is made for. */
+type ConversationLevel = 'basic' | 'verified' | 'classified';
 const STOCK = 4;
 
 export interface TestDeviceOptions {
@@ -37,6 +48,8 @@ export interface TestDeviceOptions {
   readonly clock?: Clock;
   /** One-time KeyPackages to publish; none and no last-resort one with 0. */
   readonly stock?: number;
+  /** Its groups let the hub propose removals; on unless told otherwise. */
+  readonly namesHub?: boolean;
   /** Somebody on the way to the server changes the hello. */
   readonly alterHello?: (text: string) => string;
 }
@@ -55,6 +68,7 @@ export class TestDevice {
   readonly delivered = new Map<string, number>();
   readonly acks: NorcCBody<'message_ack'>[] = [];
   readonly deviceLists: NorcCBody<'device_list'>[] = [];
+  readonly closed: NorcCBody<'conversation_closed'>[] = [];
   /** Whether what was processed is acknowledged. */
   acknowledges = true;
   readonly #packages = new Map<string, OwnKeyPackage>();
@@ -74,6 +88,7 @@ export class TestDevice {
       provider: createNodeMlsProvider(),
       clock: options.clock ?? nodeClock,
       verifyCredential: (certificates, key) => this.#verifyCredential(certificates, key),
+      verifyHub: (certificates, key, now) => this.#verifyHub(certificates, key, now),
     });
   }
 
@@ -141,6 +156,12 @@ export class TestDevice {
     await this.connect();
   }
 
+  /** The own server's key, as the hello shows it. */
+  get hubSender(): HubSender {
+    const { certificate } = this.server.node(this.domain).identity;
+    return { publicKey: certificate.publicKey, certificates: [certificate.document.bytes] };
+  }
+
   // ---- KeyPackages ----
 
   async makePackages(count: number, lastResort = false): Promise<readonly Uint8Array[]> {
@@ -183,7 +204,7 @@ export class TestDevice {
   async create(
     users: readonly string[],
     label: Label = 'unclassified',
-    level: 'basic' | 'verified' = 'basic',
+    level: ConversationLevel = 'basic',
   ): Promise<TestConversation> {
     const { body, conversation } = await this.draftCreation(users, label, level);
     const reply = await this.session.request({ type: 'conversation_create', body });
@@ -193,7 +214,7 @@ export class TestDevice {
   }
 
   /** Everything of a creation but its sending. */
-  async draftCreation(users: readonly string[], label: Label = 'unclassified', level: 'basic' | 'verified' = 'basic') {
+  async draftCreation(users: readonly string[], label: Label = 'unclassified', level: ConversationLevel = 'basic') {
     const id: ConversationId = idFromBytes(nodeRandom.bytes(16));
     const packages = users.length === 0 ? [] : (await this.claim(...users)).packages;
     const { group } = await this.engine.createGroup({
@@ -201,6 +222,7 @@ export class TestDevice {
       identity: this.identity,
       hub: this.domain,
       level,
+      hubSenders: this.options.namesHub === false ? [] : [this.hubSender],
     });
     const conversation = this.conversation(id);
     conversation.label = label;
@@ -230,6 +252,7 @@ export class TestDevice {
       .then(async () => {
         if (message.type === 'log_entries') await this.#entries(message.body);
         if (message.type === 'message_ack') this.#acked(message.body);
+        if (message.type === 'conversation_closed') this.closed.push(message.body);
         if (message.type === 'device_list') this.deviceLists.push(message.body);
         if (message.type === 'delivery_update') for (const one of message.body.updates) this.#progress(one);
       })
@@ -308,6 +331,15 @@ export class TestDevice {
     const { deviceId, user, publicKey } = verified.value;
     if (toHex(publicKey) !== toHex(key)) return reject('credential_invalid', 'key');
     return { ok: true as const, value: { deviceId, user, org } };
+  }
+
+  async #verifyHub(certificates: readonly Uint8Array[], key: Uint8Array, now: Instant): Promise<Result<Domain>> {
+    const parsed = hubCertificate(certificates);
+    if (!parsed.ok) return parsed;
+    const { org } = parsed.value.body;
+    const rootKey = await this.#rootKey(org);
+    if (rootKey === undefined) return reject('credential_invalid', 'organisation of the hub');
+    return verifyHubKey(nodeCrypto, certificates, key, { pinned: { org, rootKey }, now });
   }
 
   /** The own organisation's is pinned; another's is named by the trust certificate that the own one issued. */

@@ -3,6 +3,7 @@ export * from './deadline.ts';
 export * from './device.ts';
 export * from './faulty-store.ts';
 export * from './link.ts';
+export * from './link-tap.ts';
 export * from './mailbox.ts';
 export * from './servers.ts';
 export * from './session.ts';

@@ -127,8 +127,17 @@ export class TestLink {
 
   /** Sends and takes the next frame of that stream. */
   async request(priority: PriorityClass, message: NorcFMessage): Promise<LinkAnswer> {
+    return await this.#exchange(priority, this.seal(priority, message));
+  }
+
+  /** The same with any type code, also one that has no schema. */
+  async requestCode(priority: PriorityClass, code: number, body: Uint8Array): Promise<LinkAnswer> {
+    return await this.#exchange(priority, this.#channel(priority).seal(code, newId(), body));
+  }
+
+  async #exchange(priority: PriorityClass, frame: Uint8Array): Promise<LinkAnswer> {
     const stream = this.connection.streams[priority];
-    stream.send(this.seal(priority, message));
+    stream.send(frame);
     const answer = await this.#received.take('an answer', (one) => one === 'closed' || one.stream === stream);
     if (answer === 'closed') return { type: 'closed' };
     const channel = this.#channel(priority);

@@ -9,6 +9,7 @@ import { initOrganisation, type OrgNode, parseConfig, type RunningServer, startS
 import { mustBe } from '../organisations.ts';
 import { until } from './deadline.ts';
 import { FaultyDisk } from './faulty-store.ts';
+import { LinkTap } from './link-tap.ts';
 
 const OFFICER = 'officer:test';
 const RATE_MAX = 1_000_000;
@@ -22,6 +23,8 @@ export interface TestServerOptions {
   readonly messagesPerMinute?: number;
   /** Instead of the true root key in the domain proof that others find. */
   readonly claimedRootKey?: Uint8Array;
+  /** Others reach it through a `LinkTap`. */
+  readonly tapped?: boolean;
 }
 
 /** Something that a server said in its log. */
@@ -37,6 +40,8 @@ export class TestServer {
   readonly disk = new FaultyDisk();
   readonly lines: LogLine[] = [];
   readonly federationPort: number;
+  /** The port at which others look for it: its own, unless something stands between. */
+  readonly reachedAt: number;
   readonly folder: string;
   readonly rootKeys: ReadonlyMap<Domain, Uint8Array>;
   readonly options: TestServerOptions;
@@ -46,7 +51,7 @@ export class TestServer {
   constructor(
     world: TestServers,
     options: TestServerOptions,
-    place: Pick<TestServer, 'domains' | 'federationPort' | 'folder' | 'rootKeys'>,
+    place: Pick<TestServer, 'domains' | 'federationPort' | 'reachedAt' | 'folder' | 'rootKeys'>,
   ) {
     const [domain] = place.domains;
     if (domain === undefined) throw new RangeError('a server has an organisation');
@@ -55,6 +60,7 @@ export class TestServer {
     this.domain = domain;
     this.domains = place.domains;
     this.federationPort = place.federationPort;
+    this.reachedAt = place.reachedAt;
     this.folder = place.folder;
     this.rootKeys = place.rootKeys;
   }
@@ -125,6 +131,7 @@ export class TestServer {
 export class TestServers implements AsyncDisposable {
   readonly folder: string;
   readonly all: TestServer[] = [];
+  readonly tap = new LinkTap();
 
   private constructor(folder: string) {
     this.folder = folder;
@@ -144,7 +151,7 @@ export class TestServers implements AsyncDisposable {
 
   static async prepare(...servers: readonly (TestServerOptions | string)[]): Promise<TestServers> {
     const world = new TestServers(await mkdtemp(join(tmpdir(), 'norc-test-')));
-    const ports = await freePorts(servers.length);
+    const ports = await freePorts(servers.length * 2);
     for (const [index, server] of servers.entries()) {
       const options: TestServerOptions = typeof server === 'string' ? { domains: [server] } : server;
       const folder = join(world.folder, String(index));
@@ -158,8 +165,13 @@ export class TestServers implements AsyncDisposable {
         identity.signer.close();
         rootKeys.set(domain, identity.rootKey);
       }
-      world.all.push(new TestServer(world, options, { domains, folder, rootKeys, federationPort: ports[index] ?? 0 }));
+      const federationPort = ports[index * 2] ?? 0;
+      const reachedAt = options.tapped === true ? (ports[index * 2 + 1] ?? 0) : federationPort;
+      world.all.push(new TestServer(world, options, { domains, folder, rootKeys, federationPort, reachedAt }));
     }
+    const tapped = world.all.filter(({ options }) => options.tapped === true);
+    for (const server of tapped) await world.tap.learn(server);
+    for (const server of tapped) await world.tap.listen(server);
     return world;
   }
 
@@ -177,7 +189,7 @@ export class TestServers implements AsyncDisposable {
         .filter(() => other !== server || server.domains.length > 1)
         .map((domain) => ({
           domain,
-          endpoints: [`127.0.0.1:${other.federationPort}`],
+          endpoints: [`127.0.0.1:${other.reachedAt}`],
           trust_txt: [domainProofText(other.options.claimedRootKey ?? other.rootKey(domain))],
         })),
     );
@@ -190,6 +202,7 @@ export class TestServers implements AsyncDisposable {
 
   async dispose(): Promise<void> {
     await Promise.all(this.all.map((server) => server.stop()));
+    await this.tap.close();
     await rm(this.folder, { recursive: true, force: true });
   }
 

@@ -134,6 +134,23 @@ function appendContract(use: UseStore): void {
     committed(await store.commit([append(await conversationWith(store, 0), 0, first)]));
   });
 
+  test('proposals bring the group in which they wait, and change nothing else', async () => {
+    const { store } = use();
+    const conversationId = await conversationWith(store, 0);
+    const before = await store.read.conversation(conversationId);
+    const entries = [entryRow(1, { kind: 'proposal' }), entryRow(2, { kind: 'proposal' })];
+    const view = viewOf(5000);
+    committed(await store.commit([{ ...append(conversationId, 0, ...entries), view }]));
+    const after = await store.read.conversation(conversationId);
+    assert.deepEqual([after?.epoch, after?.epochSeq, after?.headSeq], [before?.epoch, before?.epochSeq, 2]);
+    assert.deepEqual(plain(after?.view), plain(view));
+    conflicted(await store.commit([{ ...append(conversationId, 0, entryRow(1)), view: viewOf(1) }]), 'log.append', 0);
+    assert.deepEqual(plain((await store.read.conversation(conversationId))?.view), plain(view));
+    const commit = { expectedEpoch: 0, epoch: 1, view, added: [], removed: [] };
+    const both = { ...append(conversationId, 2, entryRow(3, { kind: 'commit' })), commit, view };
+    await assert.rejects(store.commit([both]), RangeError);
+  });
+
   test('entries that do not follow the expected head, or none, are the caller’s fault', async () => {
     const { store } = use();
     const conversationId = await conversationWith(store, 0);
@@ -249,6 +266,9 @@ function commitContract(use: UseStore): void {
     assert.deepEqual(await store.read.conversationsWith(org), [first, second]);
     committed(await store.commit([commitAt(second, 0, { removed: [gone.deviceId] })]));
     assert.deepEqual(await store.read.conversationsWith(org), [first]);
+    const ordered = conversationRow({ hub: freshDomain() });
+    committed(await store.commit([{ op: 'conversation.create', conversation: ordered, members: [memberRow()] }]));
+    assert.deepEqual(await store.read.conversationsWith(ordered.hub), [ordered.conversationId], 'also as its hub');
     assert.deepEqual(await store.read.conversationsWith(freshDomain()), []);
   });
 

@@ -118,6 +118,11 @@ function trustContract(use: UseStore): void {
     const listed = (await store.read.trustExchanges()).filter((one) => one.exchangeId === exchange.exchangeId);
     assert.deepEqual(plain(listed), plain([moved]));
     assert.equal(await store.read.trustExchange('none'), undefined);
+    const other = { ...exchange, exchangeId: freshDomain() };
+    committed(await store.commit([{ op: 'trust.exchange.put', exchange: other }]));
+    committed(await store.commit([{ op: 'trust.exchange.delete', exchangeId: exchange.exchangeId }]));
+    assert.equal(await store.read.trustExchange(exchange.exchangeId), undefined);
+    assert.deepEqual(plain(await store.read.trustExchange(other.exchangeId)), plain(other));
   });
 
   test('a trust certificate is put, replaced and listed', async () => {
@@ -134,6 +139,14 @@ function trustContract(use: UseStore): void {
     committed(await store.commit([{ op: 'trust.certificate.put', certificate: countersigned }]));
     const listed = (await store.read.trustCertificates()).filter((one) => one.issuer === certificate.issuer);
     assert.deepEqual(plain(listed), plain([countersigned]));
+    const { certificateId, issuer } = certificate;
+    const another = { ...certificate, certificateId: freshDomain() };
+    committed(await store.commit([{ op: 'trust.certificate.put', certificate: another }]));
+    committed(await store.commit([{ op: 'trust.certificate.delete', issuer: freshDomain(), certificateId }]));
+    const of = async () => (await store.read.trustCertificates()).filter((one) => one.issuer === issuer);
+    assert.equal((await of()).length, 2);
+    committed(await store.commit([{ op: 'trust.certificate.delete', issuer, certificateId }]));
+    assert.deepEqual(plain(await of()), plain([another]));
   });
 
   test('an issuer’s revocations are numbered without a gap, from 1', async () => {

@@ -229,6 +229,12 @@ export class SqliteCore {
       case 'trust.exchange.put':
         this.#trust.putExchange(write.exchange);
         break;
+      case 'trust.exchange.delete':
+        this.#trust.deleteExchange(write.exchangeId);
+        break;
+      case 'trust.certificate.delete':
+        this.#trust.deleteCertificate(write.issuer, write.certificateId);
+        break;
       case 'trust.certificate.put':
         this.#trust.putCertificate(write.certificate);
         break;

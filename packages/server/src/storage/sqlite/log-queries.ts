@@ -48,9 +48,10 @@ export class LogQueries {
       WHERE c.id = ?`);
     this.#ids = database.prepare('SELECT id FROM conversation ORDER BY number');
     this.#shared = database.prepare(`
-      SELECT DISTINCT c.id FROM member m JOIN conversation c ON c.number = m.conversation
-      WHERE m.local = 0 AND m.left_seq IS NULL AND substr(m.user, instr(m.user, '@') + 1) = ?
-      ORDER BY c.number`);
+      SELECT c.number, c.id FROM member m JOIN conversation c ON c.number = m.conversation
+      WHERE m.local = 0 AND m.left_seq IS NULL AND substr(m.user, instr(m.user, '@') + 1) = ?1
+      UNION SELECT number, id FROM conversation WHERE hub = ?1
+      ORDER BY 1`);
     this.#members = database.prepare(`
       SELECT device, user, leaf_index, joined_seq, local FROM member
       WHERE conversation = ${NUMBER} AND left_seq IS NULL ORDER BY leaf_index`);

@@ -6,6 +6,10 @@ import { type MemberFields, Members } from './members.ts';
 import { keyOf, type PacketReader } from './packet-reader.ts';
 import { integerOf } from './rows.ts';
 
+/** What follows the entries of an append in a packet; 0 when nothing does. */
+const HAS_COMMIT = 1;
+const HAS_VIEW = 2;
+
 /** Writes of the logs: entries, commits, cursors, what was delivered, pruning. */
 export class LogWrites {
   readonly members: Members;
@@ -49,7 +53,9 @@ export class LogWrites {
     if (!this.#epochFits(packet, entries, conversation)) return false;
     packet.skipTo(start);
     if (!this.#insertEntries(packet, entries, conversation)) return false;
-    if (packet.u8() === 1) this.#commit(packet, conversation);
+    const what = packet.u8();
+    if (what === HAS_COMMIT) this.#commit(packet, conversation);
+    else if (what === HAS_VIEW) this.#view.run(packet.bytes(packet.u32()), conversation.number);
     this.#followers.headMoved(conversation);
     return true;
   }
@@ -61,7 +67,7 @@ export class LogWrites {
       packet.skipTo(packet.u8() + packet.offset);
       packet.skipTo(packet.u32() + packet.offset);
     }
-    return packet.u8() === 0 || packet.integer() === conversation.epoch;
+    return packet.u8() !== HAS_COMMIT || packet.integer() === conversation.epoch;
   }
 
   #insertEntries(packet: PacketReader, entries: number, conversation: Conversation): boolean {

@@ -58,6 +58,7 @@ const INITIAL_BYTES = 64 * 1024;
 const TRANSACTION_HEADER_BYTES = 5;
 const NO_EXPECTED_COMMIT = 0;
 const HAS_COMMIT = 1;
+const HAS_VIEW = 2;
 
 /** Packs transactions one after the other. A transaction that cannot be packed throws and leaves no trace. */
 export class PacketBuilder {
@@ -133,8 +134,16 @@ export class PacketBuilder {
     this.#integer(write.expectedHeadSeq);
     this.#u32(write.entries.length);
     for (const entry of write.entries) this.#entry(entry);
-    if (write.commit === undefined) this.#u8(NO_EXPECTED_COMMIT);
-    else this.#commit(write.commit, commitSeqOf(write.entries));
+    if (write.commit !== undefined) this.#commit(write.commit, commitSeqOf(write.entries));
+    else if (write.view !== undefined) this.#groupView(write.view);
+    else this.#u8(NO_EXPECTED_COMMIT);
+  }
+
+  #groupView(view: Uint8Array): void {
+    this.#reserve(8 + view.length);
+    this.#u8(HAS_VIEW);
+    this.#u32(view.length);
+    this.#bytes(view);
   }
 
   #entry(entry: EntryRow): void {
@@ -289,6 +298,7 @@ const HARMLESS: ReadonlySet<PackableWrite['op']> = new Set<PackedOp>([
 ]);
 
 function checkAppend(write: LogAppend): void {
+  if (write.commit !== undefined && write.view !== undefined) throw new RangeError('log.append: two group views');
   if (write.entries.length === 0) throw new RangeError('log.append without entries');
   let seq = write.expectedHeadSeq;
   for (const entry of write.entries) {

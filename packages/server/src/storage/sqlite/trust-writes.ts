@@ -13,7 +13,9 @@ import { bytesOf, integerOf } from './rows.ts';
 /** Trust documents, the audit log and named values. Conditional writes return whether they took effect. */
 export class TrustWrites {
   readonly #exchange: StatementSync;
+  readonly #exchangeDelete: StatementSync;
   readonly #certificate: StatementSync;
+  readonly #certificateDelete: StatementSync;
   readonly #revocation: StatementSync;
   readonly #heard: StatementSync;
   readonly #record: StatementSync;
@@ -33,6 +35,8 @@ export class TrustWrites {
       INSERT INTO trust_certificate (id, issuer, subject, not_after, document) VALUES (?, ?, ?, ?, ?)
       ON CONFLICT (issuer, id) DO UPDATE SET subject = excluded.subject,
         not_after = excluded.not_after, document = excluded.document`);
+    this.#exchangeDelete = database.prepare('DELETE FROM trust_exchange WHERE id = ?');
+    this.#certificateDelete = database.prepare('DELETE FROM trust_certificate WHERE issuer = ? AND id = ?');
     this.#revocation = database.prepare(`
       INSERT INTO trust_revocation (issuer, sequence, subject, document)
       SELECT ?1, ?2, ?3, ?4
@@ -57,6 +61,14 @@ export class TrustWrites {
   putExchange(exchange: TrustExchangeRow): void {
     const { exchangeId, peer, role, state, document, updatedAt } = exchange;
     this.#exchange.run(exchangeId, peer, role, state, document, updatedAt);
+  }
+
+  deleteExchange(exchangeId: string): void {
+    this.#exchangeDelete.run(exchangeId);
+  }
+
+  deleteCertificate(issuer: string, certificateId: string): void {
+    this.#certificateDelete.run(issuer, certificateId);
   }
 
   putCertificate(certificate: TrustCertificateRow): void {
