@@ -49,7 +49,7 @@ for (const hub of ['carol', 'alpha'] as const) {
     await conversation.commitProposals();
     const done = await until('all is in force', async () => {
       const now = await progress();
-      return now.state === 'enforced' && now;
+      return now.state === 'enforced' && now.completedAt !== undefined && now;
     });
     assert.equal(done.conversations.removed, 1);
     assert.equal(done.inTime, true, 'the removal was the last of it');
